@@ -1,0 +1,42 @@
+# `make demo` and `make test` each set up all they need, on a machine with Python >= 3.10 and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo
+
+.PHONY: demo test test-fast lint format setup bench clean
+
+demo: setup ## find the defects of an embedded image and show where to look
+	$(BIN)/ssdnet demo -o $(OUT)
+
+test: lint ## lint, type-check and run every test
+	$(BIN)/pytest -n 2 --dist worksteal
+
+test-fast: setup ## only the tests that take less than a few seconds
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## budgets of start-up and of the detector
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/rx.py
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'ssdnet needs Python 3.10 or newer; set PYTHON=python3.x')"
+	@echo "Setting up $(VENV): this takes some minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo ssdnet-results .pytest_cache .mypy_cache .ruff_cache .hypothesis

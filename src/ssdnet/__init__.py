@@ -1,0 +1,49 @@
+"""Find what does not belong in a single image: no training data, no labels, no weights, no network."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ssdnet._version import __version__
+
+if TYPE_CHECKING:
+    from ssdnet import detectors, errors
+    from ssdnet.image import Image, read_image
+    from ssdnet.localization import Localization, Region
+    from ssdnet.pipeline import localize
+
+__all__ = [
+    "Image",
+    "Localization",
+    "Region",
+    "__version__",
+    "detectors",
+    "errors",
+    "localize",
+    "read_image",
+]
+
+_HOME = {
+    "Image": "ssdnet.image",
+    "Localization": "ssdnet.localization",
+    "Region": "ssdnet.localization",
+    "localize": "ssdnet.pipeline",
+    "read_image": "ssdnet.image",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use, so that `import ssdnet` stays fast."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in {"detectors", "errors"}:
+        value = importlib.import_module(f"ssdnet.{name}")
+    else:
+        raise AttributeError(f"module 'ssdnet' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

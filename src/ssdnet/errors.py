@@ -1,0 +1,83 @@
+"""Every error the package raises on purpose, and the exit code the command line gives it.
+
+```
+SsdnetError
+├── UsageError               exit 2  asked for something that cannot be done (also a ValueError)
+│   ├── UnknownDetectorError         no detector of that name
+│   ├── DeviceUnavailableError       the device that was asked for is not there
+│   └── OutputConflictError          two inputs would write the same file
+├── InputError               exit 3  the input cannot be used
+│   ├── ImageReadError               missing, empty, truncated, not an image, unsupported kind
+│   ├── ImageTooLargeError           more pixels than the limit; refused before decoding
+│   ├── ImageTooSmallError           a side shorter than the smallest that can be judged
+│   ├── PageNotFoundError            the file has no page of that number
+│   └── NoValidPixelsError           every pixel is missing
+├── DetectorError            exit 3  a detector gave something that is not a score
+├── OutputError              exit 3  a result could not be written
+└── Cancelled                        the progress callback asked to stop
+```
+
+Messages say what is wrong, where (the name of the input) and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SsdnetError(Exception):
+    """Base of every error the package raises on purpose."""
+
+    exit_code = 3
+
+
+class UsageError(SsdnetError, ValueError):
+    """Asked for something that cannot be done: a wrong argument or a wrong combination."""
+
+    exit_code = 2
+
+
+class UnknownDetectorError(UsageError):
+    """There is no detector of that name."""
+
+
+class DeviceUnavailableError(UsageError):
+    """The device that was asked for is not there."""
+
+
+class OutputConflictError(UsageError):
+    """Two inputs would write the same output file."""
+
+
+class InputError(SsdnetError):
+    """The input cannot be used."""
+
+
+class ImageReadError(InputError):
+    """The image is missing, empty, truncated, not an image, or of an unsupported kind."""
+
+
+class ImageTooLargeError(InputError):
+    """The image has more pixels than the limit; it was refused before decoding."""
+
+
+class ImageTooSmallError(InputError):
+    """A side of the image is shorter than the smallest that can be judged."""
+
+
+class PageNotFoundError(InputError):
+    """The file has no page of that number."""
+
+
+class NoValidPixelsError(InputError):
+    """Every pixel of the image is missing."""
+
+
+class DetectorError(SsdnetError):
+    """A detector gave something that is not a score."""
+
+
+class OutputError(SsdnetError):
+    """A result could not be written."""
+
+
+class Cancelled(SsdnetError):  # noqa: N818 - a request that was honoured, not a fault
+    """The progress callback asked to stop."""
