@@ -1,0 +1,74 @@
+"""What an image is to the rest of the package: `Image`; and what the decoders hand over: `Decoded`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+
+IN_MEMORY = frozenset({"array", "tensor", "PIL image", "bytes"})
+"""The names of images that came without one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pixels as they were stored, upright, and which of them are valid. Both arrays are read-only."""
+
+    pixels: npt.NDArray[Any] = field(repr=False)
+    """`(H, W, C)` of the stored dtype: bool (1 bit), an integer of 8 to 64 bits, float32 or float64. Grey has
+    one channel, colour three, alpha none. The values of missing pixels mean nothing and may be NaN."""
+    valid: npt.NDArray[np.bool_] = field(repr=False)
+    """`(H, W)`, False where the pixel is missing: alpha 0, NaN or infinite in any channel,
+    or outside the roi."""
+    name: str
+    """For messages and file names: the path as it was given, `standard input`, `bytes`, `array` ..."""
+    path: Path | None
+    """The file, when the image came from one."""
+    sha256: str
+    """Hex digest of the file's bytes; of dtype, shape and values when there was no file."""
+    page: int = 1
+    """The page that was read, from 1."""
+    page_count: int = 1
+    """How many pages the file has."""
+    notes: tuple[str, ...] = ()
+    """Remarks for a person: pages that were not read, colours that were converted."""
+    roi_sha256: str | None = None
+    """The `sha256` of the region of interest; None when there is none."""
+    outside_roi: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
+    """`(H, W)`, True where a pixel is missing only because it lies outside the roi; None without a roi."""
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.pixels.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a decoder makes of its source: colour and alpha apart, not turned yet."""
+
+    pixels: npt.NDArray[Any]
+    """`(H, W, C)`, shared with nobody."""
+    opaque: npt.NDArray[np.bool_] | None = None
+    """`(H, W)`, False where the source itself says that there is nothing (alpha 0); None = all there."""
+    page: int = 1
+    page_count: int = 1
+    notes: tuple[str, ...] = ()
+    orientation: object = 1
+    """1 to 8 as in EXIF and TIFF; how the arrays have to be turned."""

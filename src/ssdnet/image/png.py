@@ -1,0 +1,42 @@
+"""PNG with all its bits: Pillow opens 16-bit colour as 8 bits without a word."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ssdnet.image.alpha import split_alpha
+from ssdnet.image.model import Decoded
+
+_FIRST_CHUNK = 8
+_BIT_DEPTH = 24
+_COLOUR_TYPE = 25
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether it has 16 bits a channel."""
+    return data[_BIT_DEPTH] == 16
+
+
+def decode(data: bytes) -> Decoded:
+    """Read the (first) image of a PNG file; palettes become RGB, 1-bit grey bool, 2 and 4 bits 0 to 255.
+
+    Raises:
+        imagecodecs.PngError: damaged or cut short.
+    """
+    import imagecodecs
+
+    array = np.atleast_3d(imagecodecs.png_decode(data))
+    if data[_BIT_DEPTH] == 1 and data[_COLOUR_TYPE] == 0:
+        array = np.concatenate([array[..., :1] != 0, array[..., 1:] != 0], axis=2)
+    return Decoded(*split_alpha(array)) if array.shape[2] in (2, 4) else Decoded(array)
+
+
+def exif(data: bytes) -> bytes:
+    """The EXIF block, empty when there is none; it may stand after the pixels."""
+    at = _FIRST_CHUNK
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"eXIf":
+            return b"Exif\0\0" + data[at + 8 : at + 8 + length]
+        at += length + 12
+    return b""
