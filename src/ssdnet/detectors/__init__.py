@@ -1,0 +1,59 @@
+"""The detectors by name: the built-in ones, and those other packages offer.
+
+Another package adds a detector with an entry point in the group `ssdnet.detectors`:
+
+```toml
+[project.entry-points."ssdnet.detectors"]
+mine = "my_package.my_module:MyDetector"
+```
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from ssdnet.errors import UnknownDetectorError
+
+if TYPE_CHECKING:
+    from ssdnet.detectors.protocol import Detector
+
+__all__ = ["AUTO", "GROUP", "available", "create", "load"]
+
+GROUP = "ssdnet.detectors"
+"""Entry point group of detectors from other packages."""
+
+AUTO = "rx"
+"""What `detector="auto"` means."""
+
+_BUILT_IN = {"rx": "ssdnet.detectors.rx:RX"}
+
+
+def available() -> tuple[str, ...]:
+    """Names of all detectors, the built-in ones first; nothing is imported."""
+    others = sorted({point.name for point in entry_points(group=GROUP)} - _BUILT_IN.keys())
+    return (*_BUILT_IN, *others)
+
+
+def load(name: str) -> type[Detector]:
+    """The class of a detector, `auto` included.
+
+    Raises:
+        UnknownDetectorError: no detector has that name.
+    """
+    name = AUTO if name == "auto" else name
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        detector: type[Detector] = getattr(importlib.import_module(module), attribute)
+        return detector
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            found: type[Detector] = point.load()
+            return found
+    raise UnknownDetectorError(f"no detector '{name}'; there are: auto, {', '.join(available())}")
+
+
+def create(name: str) -> Detector:
+    """A detector with its default configuration."""
+    return load(name)()

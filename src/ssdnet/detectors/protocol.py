@@ -1,0 +1,55 @@
+"""What a detector is: a frozen configuration with a `score` method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Progress(Protocol):
+    """Called while a detector works; may raise `ssdnet.errors.Cancelled` to stop it."""
+
+    def __call__(self, fraction: float, message: str) -> None:
+        """Report that `fraction` (0 to 1) of the work is done; `message` is a short line for people."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """A frozen dataclass whose fields are its configuration.
+
+    The class attributes are what `ssdnet detectors` prints.
+    """
+
+    name: ClassVar[str]
+    """The word on the command line."""
+    summary: ClassVar[str]
+    """One line: how it works."""
+    assumes: ClassVar[str]
+    """One line: what must be true of the image."""
+    source: ClassVar[str]
+    """The paper it comes from."""
+
+    def score(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+    ) -> torch.Tensor:
+        """Score each pixel by how little it belongs.
+
+        Args:
+            pixels: `(C, H, W)` float32, each channel centred on its median, all divided by one scale.
+                The values at missing pixels mean nothing and must not influence the result.
+            valid: `(H, W)` bool on the same device, False where the pixel is missing.
+            generator: the only source of randomness; lives on the CPU.
+            progress: called now and then with the share of the work that is done.
+
+        Returns:
+            `(H, W)` float32 on the same device, higher = more anomalous, with an upper tail on normal pixels
+            that is no heavier than exponential. Values at missing pixels are ignored.
+        """
+        ...

@@ -1,0 +1,312 @@
+"""Features made from nothing but the image: untrained multi-scale random convolutions.
+
+Random filters, a rectification and local pooling describe textures nearly as well as trained filters
+(Jarrett et al., 'What is the best multi-stage architecture for object recognition?', ICCV 2009). The bank
+is closed under flips and quarter turns, so a turned image has the same features, turned.
+
+Missing pixels, and all that lies outside the image, are treated alike: they are filled in from what is
+known, so that a filter has something to stand on, and what a filter saw there counts less by the share that
+was filled in (normalised convolution, Knutsson & Westin, CVPR 1993).
+
+Grids: each level of the pyramid has half the rows and columns of the one before, rounded up. Its first
+sample lies at 0.5 of the finer grid where that has an even number of samples, and at 0 where it has an odd
+number, so that every grid is its own mirror image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ssdnet.detectors.protocol import Progress
+
+STRIP_POSITIONS = 1 << 17
+"""Positions worked on at once: bounds the memory, whatever the size of the image."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One scale of the image pyramid."""
+
+    pixels: torch.Tensor
+    """`(1, C, h, w)`, missing pixels filled in."""
+    known: torch.Tensor
+    """`(1, 1, h, w)`, the share of the support that was not missing, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """Features of an image on the grid of its first halving, kept at the resolution of each level."""
+
+    levels: tuple[torch.Tensor, ...]
+    """One `(h, w, K)` map a level; 0 is the level's median."""
+    axes: tuple[tuple[Axis, Axis], ...]
+    """For each level, where the samples of the common grid lie in it, along rows and columns."""
+    known: torch.Tensor
+    """`(H', W')` of the common grid: the share of its pixels that was not missing, in [0, 1]."""
+    support: torch.Tensor
+    """`(H', W')` of the common grid: the same for all that the features of a position look at."""
+    reach: int
+    """How many positions of the common grid from the edge its features still look beyond it."""
+    to_pixels: tuple[Axis, Axis]
+    """Where the image's pixels lie in the common grid, along rows and columns."""
+
+    @property
+    def dimensions(self) -> int:
+        """Number of features of one position."""
+        return sum(level.shape[-1] for level in self.levels)
+
+    def at(self, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """`(len(rows), len(columns), dimensions)`: the features at positions of the common grid."""
+        parts = [
+            resample(level, vertical.take(rows), horizontal.take(columns))
+            for level, (vertical, horizontal) in zip(self.levels, self.axes, strict=True)
+        ]
+        return torch.cat(parts, dim=-1)
+
+    def strips(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """All positions, as `(rows, features)` of a few rows at a time."""
+        height, width = self.known.shape
+        columns = torch.arange(width, device=self.known.device)
+        step = max(1, STRIP_POSITIONS // width)
+        for start in range(0, height, step):
+            rows = slice(start, min(start + step, height))
+            yield rows, self.at(torch.arange(rows.start, rows.stop, device=self.known.device), columns)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Linear interpolation along one axis: sample `i` is `low[i]` and `high[i]` mixed by `share[i]`."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+    share: torch.Tensor
+
+    @classmethod
+    def between(cls, sizes: list[int], device: torch.device) -> Axis:
+        """Where the samples of a grid of `sizes[0]` lie in the one reached by halving through `sizes`."""
+        position = torch.arange(sizes[0], dtype=torch.float64)
+        for finer in sizes[:-1]:
+            position = (position - (0.5 if finer % 2 == 0 else 0.0)) / 2
+        position = position.clamp(0, sizes[-1] - 1)
+        low = position.floor()
+        high = (low + 1).clamp_max(sizes[-1] - 1)
+        share = (position - low).to(torch.float32)
+        return cls(low.long().to(device), high.long().to(device), share.to(device))
+
+    def take(self, samples: torch.Tensor) -> Axis:
+        """Some of the samples only."""
+        return Axis(self.low[samples], self.high[samples], self.share[samples])
+
+
+def resample(values: torch.Tensor, vertical: Axis, horizontal: Axis) -> torch.Tensor:
+    """Interpolate `(h, w, K)` values bilinearly at the crossings of two axes."""
+    rows = torch.lerp(values[vertical.low], values[vertical.high], vertical.share[:, None, None])
+    return torch.lerp(rows[:, horizontal.low], rows[:, horizontal.high], horizontal.share[:, None])
+
+
+def level_count(height: int, width: int, *, smallest: int = 32, most: int = 7) -> int:
+    """How many octaves to look at: until the shorter side is about `smallest` pixels, at least two."""
+    count = 1
+    while count < most and round(min(height, width) / 2**count) >= smallest:
+        count += 1
+    return max(count, 2)
+
+
+def dihedral_kernels(orbits: int, channels: int, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Random kernels together with all their flips and quarter turns.
+
+    The kernels keep their mean: on centred pixels the rectified response then also tells dark and bright
+    areas from the middle, which kernels of zero mean cannot.
+
+    Args:
+        orbits: number of kernels drawn; each brings its eight images under the dihedral group.
+        channels: input channels.
+        size: side of a kernel, pixels, odd.
+        generator: draws from the normal distribution; lives on the CPU.
+
+    Returns:
+        `(8 * orbits, channels, size, size)` float32, each of norm 1.
+    """
+    drawn = torch.randn(orbits, channels, size, size, generator=generator)
+    drawn /= drawn.flatten(1).norm(dim=1)[:, None, None, None]
+    turned = [torch.rot90(drawn, turns, (-2, -1)) for turns in range(4)]
+    return torch.cat([image for kernel in turned for image in (kernel, kernel.flip(-1))])
+
+
+def pyramid(pixels: torch.Tensor, valid: torch.Tensor, levels: int) -> list[Level]:
+    """Halve the image again and again over its known pixels, and fill missing ones from coarser levels.
+
+    Args:
+        pixels: `(C, H, W)` float32; values where `valid` is False are not used.
+        valid: `(H, W)` bool, True somewhere.
+        levels: how many scales to return.
+
+    Returns:
+        `levels` scales, finest first. They do not depend on the values of missing pixels.
+    """
+    known = valid[None, None].to(pixels.dtype)
+    values = torch.where(valid, pixels, 0)[None]
+    scales = [Level(values, known)]
+    # Go on until nothing is missing, so that a hole of any size can be filled.
+    while len(scales) < levels or bool((known == 0).any()):
+        weight = _halve(known)
+        values = _halve(values * known) / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+        known = weight
+        scales.append(Level(values, known))
+    filled = [scales[-1]]
+    for finer in reversed(scales[:-1]):
+        filled.append(_fill(finer, filled[-1].pixels))
+    return filled[::-1][:levels]
+
+
+def _fill(level: Level, coarser: torch.Tensor) -> Level:
+    missing = level.known == 0
+    if not bool(missing.any()):
+        return level
+    vertical, horizontal = (
+        Axis.between([fine, coarse], coarser.device)
+        for fine, coarse in zip(level.known.shape[-2:], coarser.shape[-2:], strict=True)
+    )
+    smooth = resample(coarser[0].permute(1, 2, 0), vertical, horizontal).permute(2, 0, 1)[None]
+    return Level(torch.where(missing, smooth, level.pixels), level.known)
+
+
+def _halve(x: torch.Tensor) -> torch.Tensor:
+    """Smooth and keep every second sample of `(1, C, h, w)`; zeros lie beyond the edge.
+
+    Four taps (1, 3, 3, 1) where the size is even and three (1, 2, 1) where it is odd: its own mirror image.
+    """
+    for axis in (-2, -1):
+        size = x.shape[axis]
+        taps = (1, 3, 3, 1) if size % 2 == 0 else (1, 2, 1)
+        padded = F.pad(x, (1, 1, 0, 0) if axis == -1 else (0, 0, 1, 1))
+        count = (size + 1) // 2
+        shifted = [padded.narrow(axis, start, 2 * count - 1) for start in range(len(taps))]
+        every_second = [part[:, :, ::2] if axis == -2 else part[:, :, :, ::2] for part in shifted]
+        x = torch.stack([part * (tap / sum(taps)) for tap, part in zip(taps, every_second, strict=True)]).sum(
+            0
+        )
+    return x
+
+
+def feature_maps(
+    pixels: torch.Tensor,
+    valid: torch.Tensor,
+    *,
+    levels: int,
+    orbits: int,
+    kernel_size: int,
+    pool: int,
+    generator: torch.Generator,
+    progress: Progress,
+) -> FeatureMaps:
+    """Rectified random convolutions of each level of the pyramid, pooled over what is known.
+
+    Args:
+        pixels: `(C, H, W)` float32, centred; values where `valid` is False are not used.
+        valid: `(H, W)` bool, True somewhere.
+        levels: number of octaves.
+        orbits: `8 * orbits` kernels a level.
+        kernel_size: side of a kernel, pixels of its level, odd.
+        pool: radius of the averaging box, pixels of its level.
+        generator: draws the kernels.
+        progress: called before each level.
+    """
+    scales = pyramid(pixels, valid, max(levels, 2))
+    maps, shares = [], []
+    for index, scale in enumerate(scales[:levels]):
+        progress(index / levels, "features")
+        kernels = dihedral_kernels(orbits, pixels.shape[0], kernel_size, generator).to(pixels.device)
+        responses, share = _pooled_responses(scale, kernels, pool, halve=index == 0)
+        maps.append(responses)
+        shares.append(share)
+    sizes = [tuple(scale.known.shape[-2:]) for scale in scales]
+    axes = []
+    for index in range(levels):
+        path = sizes[1 : max(index, 1) + 1]
+        axes.append(
+            (
+                Axis.between([height for height, _ in path], pixels.device),
+                Axis.between([width for _, width in path], pixels.device),
+            )
+        )
+    support = [resample(share, *across)[:, :, 0] for share, across in zip(shares, axes, strict=True)]
+    return FeatureMaps(
+        tuple(maps),
+        tuple(axes),
+        scales[1].known[0, 0],
+        torch.stack(support).mean(dim=0),
+        math.ceil((kernel_size // 2 + pool + 1) * 2 ** (levels - 2)),
+        (
+            Axis.between([sizes[0][0], sizes[1][0]], pixels.device),
+            Axis.between([sizes[0][1], sizes[1][1]], pixels.device),
+        ),
+    )
+
+
+def _pooled_responses(
+    level: Level, kernels: torch.Tensor, pool: int, *, halve: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`(h, w, K)` deviations of the pooled rectified responses from their median, `(h, w, 1)` known share.
+
+    With `halve`, pooling also halves the grid. A response counts by the square of the share of its support
+    that was known: filled-in pixels are smoother than real ones, and the plain share leaves holes with a
+    visible rim. A deviation measured on a part of the support scatters more, by the inverse root of that
+    part; it is scaled back for the same reason.
+    """
+    height, width = level.known.shape[-2:]
+    reach = kernels.shape[-1] // 2
+    window = tuple(2 * pool + (2 if halve and size % 2 == 0 else 1) for size in (height, width))
+    stride = 2 if halve else 1
+    # Filters may look beyond the edge by `reach`, pooling by `pool`; there all is filled in and unknown.
+    margin = reach + pool
+    pixels = _pad(level.pixels, margin).contiguous(memory_format=torch.channels_last)
+    known = F.pad(level.known, (margin,) * 4)
+    kernels = kernels.contiguous(memory_format=torch.channels_last)
+    totals, shares = [], []
+    rows = -(-height // stride)
+    step = max(1, STRIP_POSITIONS * 4 // (width * stride))
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        strip = slice(start * stride, (stop - 1) * stride + window[0] + 2 * reach)
+        weight = F.avg_pool2d(known[:, :, strip], kernels.shape[-1], stride=1).square_()
+        response = F.conv2d(pixels[:, :, strip], kernels).abs_().mul_(weight)
+        totals.append(F.avg_pool2d(response, window, stride)[0].permute(1, 2, 0))
+        shares.append(F.avg_pool2d(weight, window, stride)[0, 0, :, :, None])
+    total, share = torch.cat(totals), torch.cat(shares)
+    return (total - share * _centre(total, share)).div_(share.clamp_min(1e-6).sqrt_()), share
+
+
+def _centre(total: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """`(K,)` median of `total / share` over the better known positions."""
+    rows, columns = central_grid(*share.shape[:2], most=1 << 14, device=share.device)
+    total, share = total[rows][:, columns].flatten(0, 1), share[rows][:, columns].flatten()
+    known = share >= 0.5 * share.max()
+    return (total[known] / share[known, None]).median(dim=0).values
+
+
+def central_grid(
+    height: int, width: int, *, most: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of a regular sub-grid that is its own mirror image, with at most `most` positions."""
+    step = max(1, math.ceil(math.sqrt(height * width / most)))
+    step += step % 2 == 0  # an odd step can always be centred
+
+    def axis(size: int) -> torch.Tensor:
+        margin = (size - 1) % step
+        margin += step * (margin % 2)
+        return torch.arange(margin // 2, max(size - margin // 2, margin // 2 + 1), step, device=device)
+
+    return axis(height), axis(width)
+
+
+def _pad(x: torch.Tensor, margin: int) -> torch.Tensor:
+    return F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[-2:]) > margin else "replicate")

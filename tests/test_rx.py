@@ -1,0 +1,199 @@
+"""The `rx` detector: finds defects, knows its symmetries, leaves borders and holes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssdnet import samples
+from ssdnet.detectors.protocol import Detector
+from ssdnet.detectors.rx import RX
+from ssdnet.errors import Cancelled, UsageError
+from ssdnet.image import read_image
+from ssdnet.pipeline import standardize
+
+
+def score(image, *, seed=0, progress=lambda *_: None, **configuration):
+    picture = read_image(image)
+    with torch.inference_mode():
+        return (
+            RX(**configuration)
+            .score(
+                torch.from_numpy(standardize(picture)),
+                torch.tensor(picture.valid),
+                generator=torch.Generator().manual_seed(seed),
+                progress=progress,
+            )
+            .numpy()
+        )
+
+
+def auroc(values, mask):
+    """Probability that a defective pixel scores above a normal one."""
+    order = values.ravel().argsort().argsort()
+    positive = mask.ravel()
+    ranks = order[positive].sum() - positive.sum() * (positive.sum() - 1) / 2
+    return ranks / (positive.sum() * (~positive).sum())
+
+
+def test_it_is_a_detector():
+    assert isinstance(RX(), Detector)
+
+
+@pytest.mark.parametrize("texture", samples.TEXTURES)
+def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour(texture):
+    sample = samples.sample(texture, "foreign", (192, 192), seed=3)
+    values = sample.image.astype(np.float64)
+    baseline = np.linalg.norm(values - np.median(values, axis=(0, 1)), axis=2)
+    found = auroc(score(sample.image), sample.mask)
+    assert found > max(0.9, auroc(baseline, sample.mask))
+
+
+@pytest.mark.parametrize(
+    "move", [lambda x: x[:, ::-1], lambda x: x[::-1], lambda x: np.rot90(x), lambda x: np.rot90(x, 2)]
+)
+@pytest.mark.parametrize("size", [(128, 128), (97, 131), (513, 700)])
+def test_turning_the_image_turns_the_map(move, size):
+    image = samples.texture("leather", size, seed=1)
+    straight = score(image)
+    turned = score(np.ascontiguousarray(move(image)))
+    np.testing.assert_allclose(turned, move(straight), atol=5e-3)
+
+
+@given(st.floats(0.01, 100), st.floats(-1e4, 1e4))
+@settings(deadline=None, max_examples=10)
+def test_an_affine_change_of_intensity_changes_nothing(gain, offset):
+    image = samples.texture("twill", (64, 64), seed=2).astype(np.float64)
+    np.testing.assert_allclose(score(image * gain + offset), score(image), atol=1e-3)
+
+
+def test_a_large_offset_does_not_drown_the_contrast():
+    image = samples.texture("twill", (64, 64), seed=2).astype(np.float64)
+    np.testing.assert_allclose(score(image + 1e9), score(image), atol=1e-3)
+
+
+def test_same_seed_same_bytes_and_zero_is_a_seed():
+    image = samples.texture("tile", (96, 80), seed=0)
+    assert score(image, seed=0).tobytes() == score(image, seed=0).tobytes()
+    assert score(image, seed=0).tobytes() != score(image, seed=1).tobytes()
+
+
+def _noise(generator, rows, columns):
+    return generator.normal(size=rows.shape)
+
+
+def _mesh(generator, rows, columns):
+    return 200.0 * ((columns % 12 < 3) | (rows % 12 < 3)) + generator.normal(size=rows.shape) * 10
+
+
+def _stripes(generator, rows, columns):
+    return 100 * np.sin(columns / 3) + generator.normal(size=rows.shape) * 5
+
+
+def _checkerboard(generator, rows, columns):
+    return 255.0 * ((columns // 8 + rows // 8) % 2) + generator.normal(size=rows.shape) * 10
+
+
+@pytest.mark.parametrize("texture", [_noise, _mesh, _stripes, _checkerboard])
+@pytest.mark.parametrize("size", [(128, 128), (255, 301)])
+def test_borders_are_not_brighter_than_the_rest(texture, size):
+    """The outer pixels exceed the 99 % quantile of the inside about as often as the inside itself does."""
+    generator = np.random.default_rng(5)
+    shares = []
+    for _ in range(3):
+        values = score(texture(generator, *np.indices(size)))
+        rim = np.ones(size, dtype=bool)
+        rim[6:-6, 6:-6] = False
+        shares.append(np.mean(values[rim] > np.quantile(values[30:-30, 30:-30], 0.99)))
+    assert np.mean(shares) < 0.05
+
+
+def test_the_rim_of_a_hole_is_not_brighter_than_the_rest():
+    generator = np.random.default_rng(6)
+    image = generator.normal(size=(256, 256))
+    image[100:160, 90:150] = np.nan
+    values = score(image)
+    near = np.zeros(image.shape, dtype=bool)
+    near[94:166, 84:156] = True
+    near &= np.isfinite(image)
+    far = np.isfinite(image) & ~near
+    assert abs(values[near].mean() - values[far].mean()) < values[far].std()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 300), (301, 17), (40, 40, 1), (40, 40, 2), (40, 40, 12)])
+def test_any_shape_and_channel_count(shape):
+    values = score(np.random.default_rng(0).normal(size=shape))
+    assert values.shape == shape[:2]
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    assert values.std() > 0
+
+
+def test_an_anomaly_in_one_of_many_channels_is_found():
+    generator = np.random.default_rng(1)
+    image = generator.normal(size=(96, 96, 8))
+    image[40:52, 30:42, 6] += 3
+    mask = np.zeros((96, 96), dtype=bool)
+    mask[40:52, 30:42] = True
+    assert auroc(score(image), mask) > 0.9
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_the_unit_of_one_channel_does_not_hide_another(unit):
+    generator = np.random.default_rng(2)
+    image = generator.normal(size=(96, 96, 3))
+    image[40:52, 30:42, 1] += 4
+    image[:, :, 0] *= unit
+    mask = np.zeros((96, 96), dtype=bool)
+    mask[40:52, 30:42] = True
+    assert auroc(score(image), mask) > 0.95
+
+
+def test_a_defect_is_found_with_half_of_the_pixels_missing():
+    sample = samples.sample("twill", "stain", (192, 192), seed=4)
+    image = sample.image.astype(np.float64)
+    image[np.random.default_rng(0).random(sample.mask.shape) < 0.5] = np.nan
+    values = score(image)
+    seen = np.isfinite(image).all(axis=2)
+    assert auroc(values[seen], sample.mask[seen]) > 0.9
+
+
+def test_a_constant_image_has_a_constant_map():
+    values = score(np.full((64, 64, 3), 7, dtype=np.uint8))
+    assert np.isfinite(values).all()
+    assert np.ptp(values) < 1e-6
+
+
+def test_progress_rises_to_one_and_can_stop_the_work():
+    seen = []
+    score(np.random.default_rng(0).normal(size=(64, 64)), progress=lambda share, _: seen.append(share))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+    def stop(share, message):
+        raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        score(np.zeros((64, 64)), progress=stop)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trim": 1.0},
+        {"shrinkage": 0.0},
+        {"smoothing": -1.0},
+        {"orbits": 0},
+        {"kernel_size": 4},
+        {"kernel_size": 1},
+        {"pool": 1.5},
+        {"smoothing": float("inf")},
+        {"levels": 0},
+    ],
+)
+def test_a_senseless_configuration_is_refused(wrong):
+    with pytest.raises(UsageError):
+        RX(**wrong)
