@@ -1,0 +1,141 @@
+"""The result of looking at one image: `Localization` and its `Region`s."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    from matplotlib.figure import Figure
+
+    from ssdnet.image import Image
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected anomalous area. Coordinates are pixels of the input, `x` to the right, `y` down."""
+
+    id: int
+    """1 for the most significant region; its value in the label image."""
+    bbox: tuple[int, int, int, int]
+    """`(x, y, width, height)`, as in COCO."""
+    area: int
+    """Pixels."""
+    centroid: tuple[float, float]
+    """`(x, y)` of the mean pixel; the centre of the top left pixel is `(0, 0)`."""
+    peak_score: float
+    """Largest anomaly score inside."""
+    mean_score: float
+    """Mean anomaly score inside."""
+    log10_nfa: float
+    """log10 of the number of regions at least as unusual that are expected by chance in this image:
+    -2 means one in a hundred clean images."""
+    touches_border: bool
+    """Whether it reaches the edge of the image (not of the roi), so that a part of it may lie outside."""
+
+
+@dataclass(frozen=True, eq=False)
+class Localization:
+    """Where an image does not belong to itself. All maps have the input's height and width."""
+
+    image: Image = field(repr=False)
+    """The image that was judged."""
+    anomaly_map: npt.NDArray[np.float32] = field(repr=False)
+    """`(H, W)`, the detector's score, higher = more anomalous, NaN where the pixel is missing."""
+    log10_nfa: npt.NDArray[np.float32] = field(repr=False)
+    """`(H, W)`, log10 of the number of false alarms at that score, NaN where the pixel is missing."""
+    labels: npt.NDArray[np.uint16] = field(repr=False)
+    """`(H, W)`, 0 = normal or missing, otherwise the `id` of the region."""
+    regions: tuple[Region, ...]
+    """Most significant first; empty when nothing was found."""
+    pred_score: float
+    """-log10 NFA of the most unusual pixel: comparable between images, higher = more anomalous."""
+    alarms: float
+    """Expected number of false regions in a clean image that was accepted."""
+    detector: str
+    """Name of the detector that ran (never `auto`)."""
+    detector_settings: Mapping[str, Any]
+    """The detector's full configuration."""
+    seed: int
+    device: str
+    """The device that ran, for example `cpu` or `cuda:0`."""
+    threads: int
+    """CPU threads torch was allowed to use."""
+    seconds: Mapping[str, float]
+    """Wall time of each stage."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: pages that were skipped, an image without contrast."""
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """`(H, W)` bool, True inside a region."""
+        return self.labels > 0
+
+    @property
+    def pred_label(self) -> bool:
+        """Whether anything was found."""
+        return bool(self.regions)
+
+    @property
+    def most_unusual(self) -> tuple[int, int] | None:
+        """`(x, y)` of the pixel of lowest log10 NFA; None where none stands out, as in a constant image."""
+        import numpy as np
+
+        # What little a constant image's score varies is rounding.
+        if np.isclose(np.nanmin(self.anomaly_map), np.nanmax(self.anomaly_map), rtol=1e-4, atol=0):
+            return None
+        y, x = np.unravel_index(np.nanargmin(self.log10_nfa), self.log10_nfa.shape)
+        return int(x), int(y)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the pixels, as written to `<stem>.json`; the schema is `ssdnet/export/schema.json`."""
+        from ssdnet.export.record import record
+
+        return record(self)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        stem: str | None = None,
+        formats: Iterable[str] | None = None,
+    ) -> tuple[Path, ...]:
+        """Write the result's files into `folder`, which is made when it is not there.
+
+        Args:
+            folder: where to write.
+            stem: first part of the file names; by default the input's file name without its suffix. Images
+                without a file are all called `array`, `tensor`, `PIL image` or `bytes`: give each its own
+                `stem`, or the next one replaces the files of the last.
+            formats: any of `ssdnet.export.FORMATS`; all of them by default.
+
+        Returns:
+            The files written, each complete: they are written under a temporary name and renamed.
+
+        Raises:
+            UsageError: an unknown format.
+            OutputError: a file could not be written.
+        """
+        from ssdnet.export import save
+
+        return save(self, folder, stem=stem, formats=formats)
+
+    def plot(self) -> Figure:
+        """The image with outlined regions beside the map of log10 NFA, as a matplotlib figure."""
+        from ssdnet.export.overlay import figure
+
+        return figure(self)
+
+
+def settings_of(detector: object) -> dict[str, Any]:
+    """The fields of a detector's configuration, by name."""
+    if dataclasses.is_dataclass(detector) and not isinstance(detector, type):
+        return dataclasses.asdict(detector)
+    return {}
