@@ -1,0 +1,109 @@
+"""The files of a result: one small writer a format, all complete or none.
+
+| format | file | writer |
+| --- | --- | --- |
+| `map` | `<stem>.anomaly.tif` | `rasters.write_map` |
+| `mask` | `<stem>.mask.png` | `rasters.write_mask` |
+| `labels` | `<stem>.labels.png` | `rasters.write_labels` |
+| `overlay` | `<stem>.overlay.png` | `overlay.write_overlay` |
+| `json` | `<stem>.json` | `record.write_json` |
+| `csv` | `<stem>.csv` | `table.write_csv` |
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ssdnet.errors import UsageError
+from ssdnet.export.atomic import write_together
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from ssdnet.export.atomic import Writer
+    from ssdnet.localization import Localization
+
+__all__ = ["FORMATS", "SUFFIXES", "parse_formats", "save"]
+
+
+class _Format(NamedTuple):
+    suffix: str
+    writer: str
+
+
+# Writers are named, not imported, so that one who wants the map alone never waits for matplotlib.
+_FORMATS = {
+    "map": _Format(".anomaly.tif", "rasters:write_map"),
+    "mask": _Format(".mask.png", "rasters:write_mask"),
+    "labels": _Format(".labels.png", "rasters:write_labels"),
+    "overlay": _Format(".overlay.png", "overlay:write_overlay"),
+    "json": _Format(".json", "record:write_json"),
+    "csv": _Format(".csv", "table:write_csv"),
+}
+
+FORMATS = tuple(_FORMATS)
+"""The names of all formats."""
+
+SUFFIXES = {name: kind.suffix for name, kind in _FORMATS.items()}
+"""What follows the stem in the file name of each format."""
+
+
+def parse_formats(formats: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The formats that were asked for, each once, in the order of `FORMATS`.
+
+    Args:
+        formats: names, or one string with commas between them; None = all.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    if formats is None:
+        return FORMATS
+    words = [word.strip() for word in (formats.split(",") if isinstance(formats, str) else formats)]
+    for word in words:
+        if word not in _FORMATS:
+            raise UsageError(f"cannot save '{word}'; choose from {', '.join(FORMATS)}")
+    return tuple(name for name in FORMATS if name in words)
+
+
+def save(
+    localization: Localization,
+    folder: str | os.PathLike[str],
+    *,
+    stem: str | None = None,
+    formats: str | Iterable[str] | None = None,
+) -> tuple[Path, ...]:
+    """Write the result's files into `folder`, which is made when it is not there.
+
+    Every file is written whether or not something was found. Equal results give equal bytes.
+
+    Args:
+        localization: the result.
+        folder: where to write.
+        stem: first part of the file names; by default the input's file name without its suffix, which for
+            an image without a file is `array`, `tensor`, `PIL image` or `bytes`.
+        formats: any of `FORMATS`; all of them by default.
+
+    Returns:
+        The files written. All of them are written under temporary names first, so that a failure leaves
+        none of them and whatever was there before.
+
+    Raises:
+        UsageError: an unknown format, or a stem that is not a file name.
+        OutputError: a file could not be written.
+    """
+    chosen = parse_formats(formats)
+    stem = Path(localization.image.name).stem if stem is None else stem
+    if stem in {"", ".."} or stem != Path(stem).name or "\\" in stem:
+        raise UsageError(f"'{stem}' cannot be the beginning of a file name")
+    folder = Path(folder)
+    return write_together({folder / (stem + SUFFIXES[name]): _writer(name) for name in chosen}, localization)
+
+
+def _writer(name: str) -> Writer:
+    module, _, function = _FORMATS[name].writer.partition(":")
+    writer: Writer = getattr(importlib.import_module(f"ssdnet.export.{module}"), function)
+    return writer

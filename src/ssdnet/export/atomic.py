@@ -1,0 +1,61 @@
+"""Files that are complete or not there: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from ssdnet.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from ssdnet.localization import Localization
+
+
+class Writer(Protocol):
+    """Writes one format of a result."""
+
+    def __call__(self, localization: Localization, file: BinaryIO) -> None:
+        """Write `localization` to the open, seekable `file`."""
+
+
+def write_together(writers: Mapping[Path, Writer], localization: Localization) -> tuple[Path, ...]:
+    """Write several files of one result, and show them under their names only when all are complete.
+
+    Args:
+        writers: what writes each file.
+        localization: the result they write.
+
+    Returns:
+        The files, in the order of `writers`.
+
+    Raises:
+        OutputError: a file could not be written; no temporary file is left.
+    """
+    with contextlib.ExitStack() as temporary:
+        complete: dict[Path, Path] = {}
+        for path, writer in writers.items():
+            with _explained(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Not made from the final name, which may be as long as the file system allows.
+                draft = path.with_name(f".ssdnet-{secrets.token_hex(8)}.tmp")
+                temporary.callback(draft.unlink, missing_ok=True)
+                with draft.open("xb") as file:
+                    writer(localization, file)
+                complete[path] = draft
+        for path, draft in complete.items():
+            with _explained(path):
+                draft.replace(path)
+    return tuple(complete)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into one that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
