@@ -1,0 +1,21 @@
+"""`ssdnet detectors`: which there are, what each assumes, and where it comes from."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("detectors", short_help="List the detectors, what each assumes and its source.")
+def command() -> None:
+    """List the detectors, what each assumes and its source."""
+    from ssdnet.detectors import AUTO, available, load
+
+    for name in available():
+        click.echo(f"{name} (auto)" if name == AUTO else name)
+        try:
+            kind = load(name)
+            lines = {"how": kind.summary, "assumes": kind.assumes, "source": kind.source}
+        except Exception as error:  # another package's fault must not hide the detectors that work
+            lines = {"broken": f"{type(error).__name__}: {error}"}
+        for word, text in lines.items():
+            click.echo(f"  {word:<8} {text}")

@@ -1,0 +1,45 @@
+"""The progress bar: on a terminal only, and never in the way of what is written to it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from ssdnet.export.wording import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ssdnet.batch import Job
+    from ssdnet.batch.running import Progress
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, *, shown: bool) -> Iterator[Progress | None]:
+    """A callback that draws a bar on standard error, or None when nobody would see it."""
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+    from rich.markup import escape
+
+    bar = progress.Progress(
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[count]}"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[name]}"),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # JSON that goes into a pipe must stay there
+    )
+    with bar:
+        task = bar.add_task("", total=total, count="", name="")
+
+        def update(done: float, job: Job) -> None:
+            name = escape(printable(job.name))
+            bar.update(task, completed=done, count=f"{min(int(done) + 1, total)} of {total}", name=name)
+
+        yield update

@@ -1,0 +1,412 @@
+"""Planning a run without collisions, doing it to the end, and skipping what is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import ssdnet.pipeline
+from ssdnet.batch import Settings, plan, run
+from ssdnet.batch.journal import NAME
+from ssdnet.errors import (
+    Cancelled,
+    ImageReadError,
+    InputError,
+    OutputConflictError,
+    OutputError,
+    UnknownDetectorError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ssdnet.batch import Job, Outcome
+    from ssdnet.localization import Localization
+
+    Again: TypeAlias = Callable[..., tuple[list[str], list[Outcome]]]
+
+QUICK = Settings(device="cpu", formats=("mask", "json"))
+
+
+def make_image(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(np.random.default_rng(seed).integers(90, 110, (24, 32), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def planned(*inputs: str, out: str = "out", recursive: bool = False) -> list[tuple[str, str]]:
+    """Source and target of each job, with forward slashes."""
+    jobs = plan(inputs, Path(out), recursive=recursive)
+    return [
+        (Path(job.source).as_posix(), (job.folder.relative_to(out) / job.stem).as_posix()) for job in jobs
+    ]
+
+
+# Planning ---------------------------------------------------------------------------------------------
+
+
+def test_files_go_straight_into_the_results_and_folders_keep_their_tree(here: Path) -> None:
+    for name in ("one.jpg", "photos/b.png", "photos/a.TIF", "photos/deep/er/c.bmp"):
+        make_image(here / name)
+    assert planned("one.jpg", "photos") == [
+        ("one.jpg", "one"),
+        ("photos/a.TIF", "a"),
+        ("photos/b.png", "b"),
+    ]
+    assert planned("photos", recursive=True)[-1] == ("photos/deep/er/c.bmp", "deep/er/c")
+    assert planned("photos/deep/er/c.bmp", "-") == [("photos/deep/er/c.bmp", "c"), ("-", "stdin")]
+
+
+def test_folders_pass_over_what_is_hidden_not_an_image_or_ours(here: Path) -> None:
+    make_image(here / "photos/a.png")
+    for name in (".hidden.png", "notes.txt", "a.overlay.png", "a.MASK.png", "a.labels.png", ".git/x.png"):
+        (here / "photos" / name).parent.mkdir(exist_ok=True)
+        (here / "photos" / name).write_bytes(b"")
+    (here / "photos/a.anomaly.tif").write_bytes(b"")
+    (here / "photos/folder.png").mkdir()
+    assert planned("photos", recursive=True) == [("photos/a.png", "a")]
+    assert planned("photos/*") == [("photos/a.png", "a")]
+    # What is named is tried whatever it is called.
+    assert planned("photos/notes.txt", "photos/a.mask.png".replace("mask", "MASK"), out="x") == [
+        ("photos/notes.txt", "notes"),
+        ("photos/a.MASK.png", "a.MASK"),
+    ]
+
+
+def test_results_inside_the_input_are_not_read(here: Path) -> None:
+    make_image(here / "photos/a.png")
+    make_image(here / "photos/results/deep/copy.png")
+    make_image(here / "photos/results-of-others/b.png")
+    expected = [("photos/a.png", "a"), ("photos/results-of-others/b.png", "results-of-others/b")]
+    assert planned("photos", out="photos/results", recursive=True) == expected
+    assert len(planned("photos", out="photos", recursive=True)) == 3
+
+
+def test_patterns_are_expanded(here: Path) -> None:
+    for name in ("a1.png", "a2.png", "b.png", "sub/a3.png", "a[1].png", "readme.txt"):
+        make_image(here / name) if name.endswith("png") else (here / name).write_bytes(b"")
+    assert [source for source, _ in planned("a?.png")] == ["a1.png", "a2.png"]
+    assert [stem for _, stem in planned("**/a*.png")] == ["a1", "a2", "a[1]", "a3"]
+    assert planned("a[1].png") == [("a[1].png", "a[1]")]  # a file of that name comes first
+
+
+def test_the_same_file_is_taken_once(here: Path) -> None:
+    make_image(here / "photos/a.png")
+    (here / "link.png").symlink_to(here / "photos/a.png")
+    assert planned("photos/a.png", "./photos/../photos/a.png", "photos", "link.png", "-", "-") == [
+        ("photos/a.png", "a"),
+        ("-", "stdin"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("p/a.jpg", "p/a.png"),
+        ("p/Scan.png", "p/scan.bmp"),
+        ("p/\u00e4.png", "p/a\u0308.bmp"),
+    ],
+)
+def test_two_inputs_for_one_result_are_refused(here: Path, first: str, second: str) -> None:
+    make_image(here / first)
+    make_image(here / second)
+    with pytest.raises(OutputConflictError) as caught:
+        plan(["p"], Path("out"))
+    assert Path(first).name in str(caught.value)
+    assert Path(second).name in str(caught.value)
+    assert "rename" in str(caught.value)
+
+
+def test_files_of_one_name_in_two_folders_are_refused_with_advice(here: Path) -> None:
+    make_image(here / "p/a.png")
+    make_image(here / "q/a.png")
+    with pytest.raises(OutputConflictError, match="a folder that is given as input keeps its tree"):
+        plan(["p/a.png", "q/a.png"], Path("out"))
+    assert planned(".", recursive=True) == [("p/a.png", "p/a"), ("q/a.png", "q/a")]
+
+
+def test_results_never_overwrite_an_input(here: Path) -> None:
+    make_image(here / "a.png")
+    make_image(here / "a.mask.png")
+    with pytest.raises(OutputConflictError, match=r"results of a\.png would be written over a\.mask\.png"):
+        plan(["a.png", "a.mask.png"], Path())
+    assert len(plan(["a.png", "a.mask.png"], Path("out"))) == 2
+
+
+def test_an_input_without_images_is_a_job_that_fails(here: Path) -> None:
+    make_image(here / "flat/a.mask.png")
+    make_image(here / "hidden/.git/a.png")
+    make_image(here / "empty/deep/a.png")
+    make_image(here / "here.png")
+    out = Path("out")
+    for text, message in {
+        "nowhere.png": "there is no such file; check the path",
+        "https://example.org/a.png?b=1": "download it first: ssdnet never uses the network",
+        "no*.png": "no image matches this pattern",
+        "flat/*.png": "no image matches this pattern; what looks like one are results of an earlier run",
+        "empty": "no image in this folder; use --recursive to look into the folders inside it",
+        "flat": "no image in this folder; what looks like one are results of an earlier run",
+        "hidden": "no image in this folder",
+        "nul\0": "there is no such file; check the path",
+    }.items():
+        (alone,) = run(plan([text], out), QUICK, out=out)
+        assert isinstance(alone.error, InputError)
+        assert str(alone.error) == f"{text}: {message}"
+        assert not out.exists()
+        first, second = run(plan([text, "here.png"], Path("other")), QUICK, out=Path("other"), resume=True)
+        assert (str(first.error), second.error) == (str(alone.error), None)
+    assert planned("nowhere.png", "nowhere.png") == [("nowhere.png", ".")]
+
+
+# Running ----------------------------------------------------------------------------------------------
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_every_image_gets_an_outcome_and_its_files(here: Path) -> None:
+    make_image(here / "p/a.png")
+    make_image(here / "p/sub/b.png", seed=1)
+    out = Path("out")
+    first, second = run(plan(["p"], out, recursive=True), QUICK, out=out)
+    assert names_in(out) == [NAME, "a.json", "a.mask.png", "sub/b.json", "sub/b.mask.png"]
+    assert first.files == (out / "a.mask.png", out / "a.json")
+    assert second.record == json.loads((out / "sub/b.json").read_bytes())
+    assert second.record is not None
+    assert second.record["input"]["name"] == str(Path("p/sub/b.png"))
+    assert not first.skipped
+    assert first.error is None
+
+
+def test_a_bad_file_does_not_stop_the_others(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        make_image(here / f"p/{number}.png", seed=number)
+    (here / "p/1.png").write_bytes(b"no image")
+    real = ssdnet.pipeline.localize
+
+    def faulty(source: str, **arguments: Any) -> Localization:
+        if Path(source).name == "2.png":
+            raise ZeroDivisionError("a fault")
+        return real(source, **arguments)
+
+    monkeypatch.setattr(ssdnet.pipeline, "localize", faulty)
+    out = Path("out")
+    outcomes = list(run(plan(["p"], out), QUICK, out=out))
+    assert [type(outcome.error) for outcome in outcomes] == [
+        type(None),
+        ImageReadError,
+        ZeroDivisionError,
+        type(None),
+    ]
+    assert [outcome.record is None for outcome in outcomes] == [False, True, True, False]
+    assert names_in(out) == [NAME, "0.json", "0.mask.png", "3.json", "3.mask.png"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"detector": "nope"}, UnknownDetectorError),
+        ({"device": "cuda:77"}, UsageError),
+        ({"formats": ("pdf",)}, UsageError),
+        ({"alarms": 0.0}, UsageError),
+        ({"alarms": float("nan")}, UsageError),
+        ({"alarms": float("inf")}, UsageError),
+        ({"roi": "nowhere.png"}, ImageReadError),
+    ],
+)
+def test_settings_are_checked_before_any_work(
+    here: Path, change: dict[str, Any], error: type[Exception]
+) -> None:
+    jobs = plan([str(make_image(here / "a.png"))], Path("out"))
+    with pytest.raises(error):
+        run(jobs, dataclasses.replace(QUICK, **change), out=Path("out"))
+    assert not (here / "out").exists()
+
+
+def test_results_that_cannot_be_written_are_an_error(here: Path) -> None:
+    (here / "out").write_bytes(b"a file")
+    with pytest.raises(OutputError, match="out"):
+        list(run(plan([str(make_image(here / "a.png"))], Path("out")), QUICK, out=Path("out")))
+
+
+def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
+    for number in range(3):
+        make_image(here / f"p/{number}.png")
+    out = Path("out")
+    jobs = plan(["p"], out)
+    seen: list[float] = []
+
+    def note(done: float, job: Job) -> None:
+        seen.append(done)
+
+    list(run(jobs, QUICK, out=out, progress=note))
+    assert seen == sorted(seen)
+    assert seen[0] == 0
+    assert 2 <= seen[-1] <= 3
+
+    def stop(done: float, job: Job) -> None:
+        if done >= 1:
+            raise Cancelled("enough")
+
+    jobs = plan(["p"], Path("other"))
+    with pytest.raises(Cancelled):
+        list(run(jobs, QUICK, out=Path("other"), progress=stop))
+    files = [name for name in names_in(Path("other")) if name != NAME]
+    assert files in ([], ["0.json", "0.mask.png"])  # complete or not there
+
+
+# Resuming ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(here: Path, monkeypatch: pytest.MonkeyPatch) -> Again:
+    """Three images that were done; `again` does them with `resume` and says which were looked at."""
+    for number in range(3):
+        make_image(here / f"p/{number}.png", seed=number)
+    looked: list[str] = []
+    real = ssdnet.pipeline.localize
+
+    def counted(source: str, **arguments: Any) -> Localization:
+        looked.append(Path(source).stem)
+        return real(source, **arguments)
+
+    monkeypatch.setattr(ssdnet.pipeline, "localize", counted)
+    out = Path("out")
+
+    def again(resume: bool = True, **change: Any) -> tuple[list[str], list[Outcome]]:
+        looked.clear()
+        outcomes = list(run(plan(["p"], out), dataclasses.replace(QUICK, **change), out=out, resume=resume))
+        assert all(outcome.error is None for outcome in outcomes)
+        assert [not outcome.skipped for outcome in outcomes] == [
+            Path(outcome.job.source).stem in looked for outcome in outcomes
+        ]
+        return list(looked), outcomes
+
+    assert again(resume=False)[0] == ["0", "1", "2"]
+    return again
+
+
+def test_what_is_complete_is_skipped_with_its_record(three: Again, here: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (here / "out").iterdir()}
+    looked, outcomes = three()
+    assert looked == []
+    assert before == {path: path.stat().st_mtime_ns for path in (here / "out").iterdir()}
+    for outcome in outcomes:
+        assert outcome.record == json.loads(outcome.files[1].read_bytes())
+    assert three(resume=False)[0] == ["0", "1", "2"]
+
+
+def test_a_replaced_input_is_redone(three: Again, here: Path) -> None:
+    stamp = (here / "p/1.png").stat()
+    make_image(here / "p/1.png", seed=99)
+    os.utime(here / "p/1.png", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # content decides, not dates
+    looked, outcomes = three()
+    assert looked == ["1"]
+    assert outcomes[1].record == json.loads((here / "out/1.json").read_bytes())
+    assert three()[0] == []
+
+
+def test_a_touched_input_is_skipped(three: Again, here: Path) -> None:
+    (here / "p/1.png").touch()
+    assert three()[0] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"alarms": 0.5},
+        {"formats": ("mask", "json", "csv")},
+        {"formats": ("json",)},
+        {"page": 1},
+        {"roi": "roi.png"},
+    ],
+    ids=str,
+)
+def test_other_settings_are_redone(three: Again, here: Path, change: dict[str, Any]) -> None:
+    Pillow.fromarray(np.full((24, 32), 255, dtype=np.uint8)).save(here / "roi.png")
+    assert three(**change)[0] == ["0", "1", "2"]
+    assert three(**change)[0] == []
+    assert three()[0] == ["0", "1", "2"]
+
+
+def test_another_roi_of_the_same_name_is_redone(three: Again, here: Path) -> None:
+    roi = np.full((24, 32), 255, dtype=np.uint8)
+    Pillow.fromarray(roi).save(here / "roi.png")
+    assert three(roi="roi.png")[0] == ["0", "1", "2"]
+    roi[:4] = 0
+    Pillow.fromarray(roi).save(here / "roi.png")
+    assert three(roi="roi.png")[0] == ["0", "1", "2"]
+
+
+def test_limits_that_do_not_change_the_result_do_not_matter(three: Again) -> None:
+    assert three(max_pixels=10_000)[0] == []
+
+
+def test_another_version_of_the_package_is_redone(three: Again, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssdnet.batch.running.__version__", "0.0.0")
+    assert three()[0] == ["0", "1", "2"]
+
+
+def test_missing_and_damaged_results_are_redone(three: Again, here: Path) -> None:
+    (here / "out/0.mask.png").unlink()
+    with (here / "out/2.json").open("ab") as file:
+        file.write(b" ")
+    assert three()[0] == ["0", "2"]
+    assert three()[0] == []
+
+
+def test_a_journal_that_was_cut_short_costs_one_image(three: Again, here: Path) -> None:
+    journal = here / "out" / NAME
+    journal.write_bytes(journal.read_bytes()[:-40])
+    assert three()[0] == ["2"]
+    assert three()[0] == []  # the line that was appended is not lost with the broken one
+
+
+def test_a_journal_of_nonsense_costs_no_more_than_the_work(three: Again, here: Path) -> None:
+    lines = (here / "out" / NAME).read_bytes().splitlines()
+    entry = json.loads(lines[0])
+    del entry["record"]
+    later = {**json.loads(lines[2]), "journal": 999, "settings": None}
+    nonsense = [
+        b"\xff\xfe",
+        b"[]",
+        b"3",
+        json.dumps(entry).encode(),
+        lines[1],
+        lines[2],
+        json.dumps(later).encode(),
+    ]
+    (here / "out" / NAME).write_bytes(b"\n".join(nonsense) + b"\n")
+    assert three()[0] == ["0"]
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(here: Path) -> None:
+    for number in range(3):
+        make_image(here / f"p/{number}.png", seed=number)
+    out = Path("out")
+    jobs = plan(["p"], out)
+    next(run(jobs, QUICK, out=out))
+    outcomes = list(run(jobs, QUICK, out=out, resume=True))
+    assert [outcome.skipped for outcome in outcomes] == [True, False, False]
+
+
+def test_the_journal_is_not_read_as_an_image_and_holds_one_line_an_input(three: Again, here: Path) -> None:
+    lines = (here / "out" / NAME).read_bytes().splitlines()
+    assert [json.loads(line)["stem"] for line in lines] == ["0", "1", "2"]
