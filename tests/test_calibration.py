@@ -57,7 +57,7 @@ def test_a_quarter_of_the_area_may_be_defective():
 
 
 @given(st.integers(16, 70), st.integers(16, 70), st.floats(0.1, 10), st.floats(-100, 100))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_falls_as_the_score_rises_and_ignores_its_unit(height, width, gain, offset):
     score = np.random.default_rng(height * width).normal(size=(height, width)).astype(np.float32)
     score[2:5, 3:9] = np.nan

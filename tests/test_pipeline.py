@@ -87,7 +87,7 @@ def test_a_lone_spot_on_a_constant_image_is_found():
     st.integers(16, 48),
     st.sampled_from([None, 1, 2, 3, 5]),
 )
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_maps_have_the_shape_of_the_input(dtype, height, width, channels):
     shape = (height, width) if channels is None else (height, width, channels)
     image = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
@@ -99,7 +99,7 @@ def test_maps_have_the_shape_of_the_input(dtype, height, width, channels):
 
 
 @given(st.sampled_from([0.5, 2.0, 3.7, -1.0]), st.floats(-50, 1e5))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_an_affine_change_of_intensity_changes_no_finding(gain, offset):
     image = samples.sample("twill", "hole", (96, 96), seed=5).image.astype(np.float64)
     before, after = ssdnet.localize(image), ssdnet.localize(image * gain + offset)
