@@ -6,7 +6,7 @@ The null model (a-contrario detection, Desolneux, Moisan & Morel, 'From Gestalt 
 1. The map is cut into cells a few correlation lengths wide, so that each cell is about one independent test.
 2. The largest score of a normal cell follows a Gumbel law: the limit for maxima of any score whose upper tail
    falls off exponentially or faster. Its location and scale come from the 5 % and 60 % quantiles of the
-   cells' maxima, which a defect on a few of the cells hardly moves, and one on a third of them does not
+   cells' maxima, which a defect on a few of the cells hardly moves, and one on a quarter of them does not
    carry away. Cells that are then clearly significant are left out, and the law is fitted once more.
 3. The scale is known only as well as the number of cells allows: the exceedance probability is averaged over
    a log-normal uncertainty of the scale, so a small image needs a stronger deviation.

@@ -58,13 +58,8 @@ class FeatureMaps:
     to_pixels: tuple[Axis, Axis]
     """Where the image's pixels lie in the common grid, along rows and columns."""
 
-    @property
-    def dimensions(self) -> int:
-        """Number of features of one position."""
-        return sum(level.shape[-1] for level in self.levels)
-
     def at(self, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-        """`(len(rows), len(columns), dimensions)`: the features at positions of the common grid."""
+        """`(len(rows), len(columns), D)`: all features at positions of the common grid."""
         parts = [
             resample(level, vertical.take(rows), horizontal.take(columns))
             for level, (vertical, horizontal) in zip(self.levels, self.axes, strict=True)
@@ -240,12 +235,12 @@ def feature_maps(
         )
     support = [resample(share, *across)[:, :, 0] for share, across in zip(shares, axes, strict=True)]
     return FeatureMaps(
-        tuple(maps),
-        tuple(axes),
-        scales[1].known[0, 0],
-        torch.stack(support).mean(dim=0),
-        math.ceil((kernel_size // 2 + pool + 1) * 2 ** (levels - 2)),
-        (
+        levels=tuple(maps),
+        axes=tuple(axes),
+        known=scales[1].known[0, 0],
+        support=torch.stack(support).mean(dim=0),
+        reach=math.ceil((kernel_size // 2 + pool + 1) * 2 ** (levels - 2)),
+        to_pixels=(
             Axis.between([sizes[0][0], sizes[1][0]], pixels.device),
             Axis.between([sizes[0][1], sizes[1][1]], pixels.device),
         ),

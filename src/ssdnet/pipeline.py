@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ALARMS = 1e-2
 _LARGE = 1e150
+"""The square of a larger float64 may not be one."""
 
 
 def localize(
@@ -60,6 +61,7 @@ def localize(
     Raises:
         UsageError: a wrong argument, an unknown detector, a device that is not there.
         InputError: the image cannot be read or used.
+        DetectorError: the detector gave something that is not a score.
         Cancelled: raised by `progress`.
     """
     check_alarms(alarms)
@@ -172,12 +174,12 @@ def standardize(image: Image) -> npt.NDArray[np.float32]:
     """
     out = np.zeros((image.channels, *image.valid.shape), dtype=np.float32)
     known = ... if image.valid.all() else image.valid  # a view of all pixels costs nothing, a selection does
-    for plane, channel in zip(out, range(image.channels), strict=True):
+    for channel, plane in enumerate(out):
         values = image.pixels[:, :, channel][known]
         if values.dtype == np.bool_:
             values = values.astype(np.uint8)
         if values.dtype == np.float64 and np.abs(values).max() > _LARGE:
-            values = values / _LARGE  # or the squares overflow
+            values = values / _LARGE
         difference = np.subtract(values, np.float64(np.median(values)), dtype=np.float64)
         peak = np.abs(difference).max()
         if peak > 0:

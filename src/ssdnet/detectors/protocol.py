@@ -42,8 +42,8 @@ class Detector(Protocol):
         """Score each pixel by how little it belongs.
 
         Args:
-            pixels: `(C, H, W)` float32, each channel centred on its median, all divided by one scale.
-                The values at missing pixels mean nothing and must not influence the result.
+            pixels: `(C, H, W)` float32, each channel centred on its median and divided by its root mean
+                square. The values at missing pixels mean nothing and must not influence the result.
             valid: `(H, W)` bool on the same device, False where the pixel is missing.
             generator: the only source of randomness; lives on the CPU.
             progress: called now and then with the share of the work that is done.

@@ -19,7 +19,10 @@ _SAMPLES = 1 << 17
 """Positions the Gaussian is estimated from: a million more would not move it by a visible amount."""
 
 _SUPPORT_GROUPS = 48
+"""Classes of equal known support, beside holes."""
+
 _SMALLEST_GROUP = 16
+"""Fewest positions whose median says something."""
 
 _SMALLEST = 1e-12
 """Squared distances below this are this: the logarithm of none is not a number."""
@@ -81,7 +84,7 @@ class RX:
     ) -> torch.Tensor:
         """Locally averaged Mahalanobis distance of each pixel's features; see `Detector.score`.
 
-        The average is a geometric one, so that one extreme position does not light up its surroundings.
+        The average is a geometric one, in which an extreme position outshines its surroundings less.
         """
         features = feature_maps(
             pixels,
