@@ -30,11 +30,11 @@ def measure(side: int, threads: int) -> dict[str, float]:
     from ssdnet import samples
     from ssdnet.detectors.rx import RX
     from ssdnet.image import read_image
-    from ssdnet.pipeline import standardize
+    from ssdnet.standardization import standardize
 
     torch.set_num_threads(threads)
     image = samples.texture("twill", (side, side), seed=0)
-    pixels = torch.from_numpy(standardize(read_image(image)))
+    pixels = torch.from_numpy(standardize(read_image(image)).pixels)
     valid = torch.ones(side, side, dtype=torch.bool)
 
     def score() -> float:

@@ -26,7 +26,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from core import CORE
 from ssdnet.detectors.rx import RX
 from ssdnet.image import read_image
-from ssdnet.pipeline import standardize
+from ssdnet.standardization import standardize
 
 DEFAULT = RX()
 CHOICES: dict[str, tuple[RX, int]] = {
@@ -78,7 +78,7 @@ def load(data: Path, size: int, every: int) -> list[Pair]:
                 share = Image.fromarray((np.asarray(mask.convert("L")) > 0).astype(np.float32))
                 defect = np.asarray(share.resize(shape, Image.Resampling.BOX)) > 0.3
             if defect.any() and not defect.all():
-                pixels = torch.from_numpy(standardize(read_image(small)))
+                pixels = torch.from_numpy(standardize(read_image(small)).pixels)
                 pairs.append(Pair(group, number % 2, pixels, defect))
     return pairs
 

@@ -18,7 +18,17 @@ import ssdnet
 from ssdnet import detectors
 from ssdnet.errors import UnknownDetectorError
 
-PUBLIC = {"Image", "Localization", "Region", "__version__", "detectors", "errors", "localize", "read_image"}
+PUBLIC = {
+    "Image",
+    "Localization",
+    "Region",
+    "__version__",
+    "detectors",
+    "errors",
+    "localize",
+    "localize_many",
+    "read_image",
+}
 
 
 def test_public_names_are_these():

@@ -13,7 +13,7 @@ from ssdnet.detectors.protocol import Detector
 from ssdnet.detectors.rx import RX
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
-from ssdnet.pipeline import standardize
+from ssdnet.standardization import standardize
 
 
 def score(image, *, seed=0, progress=lambda *_: None, **configuration):
@@ -22,7 +22,7 @@ def score(image, *, seed=0, progress=lambda *_: None, **configuration):
         return (
             RX(**configuration)
             .score(
-                torch.from_numpy(standardize(picture)),
+                torch.from_numpy(standardize(picture).pixels),
                 torch.tensor(picture.valid),
                 generator=torch.Generator().manual_seed(seed),
                 progress=progress,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ssdnet import detectors, errors
     from ssdnet.image import Image, read_image
     from ssdnet.localization import Localization, Region
-    from ssdnet.pipeline import localize
+    from ssdnet.pipeline import localize, localize_many
 
 __all__ = [
     "Image",
@@ -21,6 +21,7 @@ __all__ = [
     "detectors",
     "errors",
     "localize",
+    "localize_many",
     "read_image",
 ]
 
@@ -29,6 +30,7 @@ _HOME = {
     "Localization": "ssdnet.localization",
     "Region": "ssdnet.localization",
     "localize": "ssdnet.pipeline",
+    "localize_many": "ssdnet.pipeline",
     "read_image": "ssdnet.image",
 }
 

@@ -70,8 +70,38 @@ class Localization:
     """CPU threads torch was allowed to use."""
     seconds: Mapping[str, float]
     """Wall time of each stage."""
+    normal: npt.NDArray[np.floating] | None = field(default=None, repr=False)
+    """`(H, W, C)` in the units of the input: what the image would be without anomaly and noise, each pixel
+    predicted from its surroundings; filled in where pixels are missing, NaN outside the smallest rectangle
+    that holds all valid ones. None when the detector does not decompose. float32 for images of at most 16
+    bits, rounded to 1/128, so that the three layers add up exactly; otherwise float64."""
     notes: tuple[str, ...] = ()
     """What a person should know: pages that were skipped, an image without contrast."""
+
+    @property
+    def anomaly(self) -> npt.NDArray[np.floating] | None:
+        """`(H, W, C)`, what the regions differ from `normal` by; 0 elsewhere, NaN where missing."""
+        return self._residual(self.mask)
+
+    @property
+    def noise(self) -> npt.NDArray[np.floating] | None:
+        """`(H, W, C)`, what all else differs from `normal` by; 0 in the regions, NaN where missing.
+
+        `normal + anomaly + noise` is the image.
+        """
+        return self._residual(~self.mask)
+
+    def _residual(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating] | None:
+        import numpy as np
+
+        if self.normal is None:
+            return None
+        residual: npt.NDArray[np.floating] = np.subtract(
+            self.image.pixels, self.normal, dtype=self.normal.dtype
+        )
+        residual[~kept] = 0
+        residual[~self.image.valid] = np.nan
+        return residual
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:

@@ -1,25 +1,28 @@
-"""The way of one image: read, standardise, score, calibrate."""
+"""The way of an image: read, standardise, score, calibrate; of several at once where that saves time."""
 
 from __future__ import annotations
 
 import math
 import operator
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from ssdnet import detectors
 from ssdnet.calibration import fit_null
-from ssdnet.detectors.protocol import Detector
+from ssdnet.detectors.protocol import Decomposer, Detector
 from ssdnet.device import resolve
 from ssdnet.errors import DetectorError, UsageError
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
 from ssdnet.localization import Localization, settings_of
 from ssdnet.regions import find_regions
+from ssdnet.standardization import layer, standardize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from ssdnet.calibration import NullModel
@@ -27,14 +30,13 @@ if TYPE_CHECKING:
     from ssdnet.image.read import Source
 
 DEFAULT_ALARMS = 1e-2
-_LARGE = 1e150
-"""The square of a larger float64 may not be one."""
 
 
 def localize(
     image: Source,
     *,
     detector: str | Detector = "auto",
+    quality: str | None = None,
     device: str = "auto",
     seed: int = 0,
     alarms: float = DEFAULT_ALARMS,
@@ -50,6 +52,8 @@ def localize(
             `(C, H, W)`, or an `Image`; any integer, bool or float dtype, any number of channels. NaN,
             infinite and fully transparent pixels are missing: never learned from, never scored.
         detector: a name from `ssdnet.detectors.available()`, `auto`, or a configured detector.
+        quality: how much time a detector given by name may take: one of its `qualities`, such as `draft` or
+            `full`; None takes its best.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         seed: of all random numbers; the same seed gives the same result on the same machine.
         alarms: how many false regions to accept in a clean image, on average. Positive.
@@ -64,46 +68,115 @@ def localize(
         DetectorError: the detector gave something that is not a score.
         Cancelled: raised by `progress`.
     """
+    return localize_many(
+        [image],
+        detector=detector,
+        quality=quality,
+        device=device,
+        seed=seed,
+        alarms=alarms,
+        roi=roi,
+        page=page,
+        max_pixels=max_pixels,
+        progress=progress,
+    )[0]
+
+
+def localize_many(
+    images: Sequence[Source],
+    *,
+    detector: str | Detector = "auto",
+    quality: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    alarms: float = DEFAULT_ALARMS,
+    roi: Source | None = None,
+    page: int | None = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
+) -> list[Localization]:
+    """Find what does not belong in each of several images, each compared with itself only.
+
+    A detector that trains, trains on all of them at once, which takes less time than one after the other
+    and all the more memory: choose as many as fit. The results are those of `localize`, up to rounding.
+
+    Args:
+        images: any number of what `localize` takes.
+        detector: as the others, see `localize`; all hold for each image.
+        quality: see `localize`.
+        device: see `localize`.
+        seed: see `localize`.
+        alarms: see `localize`.
+        roi: see `localize`.
+        page: see `localize`.
+        max_pixels: see `localize`.
+        progress: see `localize`; the share is that of all the work.
+
+    Returns:
+        One result for each image, in their order. `seconds` are those of the image's share of the work.
+
+    Raises:
+        UsageError: see `localize`.
+        InputError: one of the images cannot be read or used; none is looked at.
+        DetectorError: see `localize`.
+        Cancelled: raised by `progress`.
+    """
     check_alarms(alarms)
     seed = _checked_seed(seed)
-    chosen = _chosen(detector)
+    chosen = _chosen(detector, quality)
     where = resolve(device)
+    pictures, reading = [], []
+    for image in images:
+        start = time.perf_counter()
+        pictures.append(read_image(image, roi=roi, page=page, max_pixels=max_pixels))
+        reading.append(time.perf_counter() - start)
     start = time.perf_counter()
-    picture = read_image(image, roi=roi, page=page, max_pixels=max_pixels)
-    read = time.perf_counter()
-    pixels = standardize(picture)
-    box = _box(picture.valid)
-    inside = _score(
-        np.ascontiguousarray(pixels[(slice(None), *box)]),
-        picture.valid[box],
+    inputs = [standardize(picture) for picture in pictures]
+    boxes = [_box(picture.valid) for picture in pictures]
+    detections = _detect(
+        [standardized.pixels[(slice(None), *box)] for standardized, box in zip(inputs, boxes, strict=True)],
+        [picture.valid[box] for picture, box in zip(pictures, boxes, strict=True)],
         chosen,
         where,
         seed,
         progress or _silent,
     )
-    score, log10_nfa = (np.full(picture.valid.shape, np.nan, dtype=np.float32) for _ in range(2))
-    score[box] = inside
-    detected = time.perf_counter()
-    null = fit_null(inside)
-    log10_nfa[box] = null.log10_nfa(inside)
-    labels, regions = find_regions(score, log10_nfa, alarms)
-    calibrated = time.perf_counter()
-    return Localization(
-        image=picture,
-        anomaly_map=score,
-        log10_nfa=log10_nfa,
-        labels=labels,
-        regions=regions,
-        pred_score=-float(np.nanmin(log10_nfa)),
-        alarms=float(alarms),
-        detector=chosen.name,
-        detector_settings=settings_of(chosen),
-        seed=seed,
-        device=str(where),
-        threads=torch.get_num_threads(),
-        seconds={"read": read - start, "detect": detected - read, "calibrate": calibrated - detected},
-        notes=picture.notes + _remarks(picture, pixels, null),
-    )
+    detecting = (time.perf_counter() - start) / max(1, len(pictures))
+    results = []
+    for picture, standardized, box, detection, seconds in zip(
+        pictures, inputs, boxes, detections, reading, strict=True
+    ):
+        start = time.perf_counter()
+        inside = detection.score
+        score, log10_nfa = (np.full(picture.valid.shape, np.nan, dtype=np.float32) for _ in range(2))
+        score[box] = inside
+        null = fit_null(inside)
+        log10_nfa[box] = null.log10_nfa(inside)
+        labels, regions = find_regions(score, log10_nfa, alarms)
+        normal = None
+        if detection.normal is not None:
+            normal = layer(detection.normal, standardized, picture, box)
+        calibrating = time.perf_counter() - start
+        results.append(
+            Localization(
+                image=picture,
+                anomaly_map=score,
+                log10_nfa=log10_nfa,
+                labels=labels,
+                regions=regions,
+                pred_score=-float(np.nanmin(log10_nfa)),
+                alarms=float(alarms),
+                detector=chosen.name,
+                detector_settings=settings_of(chosen),
+                seed=seed,
+                device=str(where),
+                threads=torch.get_num_threads(),
+                seconds={"read": seconds, "detect": detecting, "calibrate": calibrating},
+                normal=normal,
+                notes=picture.notes + detection.notes + _remarks(picture, standardized.pixels, null),
+            )
+        )
+    return results
 
 
 def check_alarms(alarms: float) -> None:
@@ -130,9 +203,13 @@ def _checked_seed(seed: int) -> int:
     return number
 
 
-def _chosen(detector: object) -> Detector:
+def _chosen(detector: object, quality: str | None) -> Detector:
     if isinstance(detector, str):
-        return detectors.create(detector)
+        return detectors.create(detector, quality)
+    if quality is not None:
+        raise UsageError(
+            "quality chooses among the settings of a detector given by name, not of a configured one"
+        )
     if isinstance(detector, type) or not isinstance(detector, Detector):
         raise UsageError(
             "detector must be a name or a configured detector such as ssdnet.detectors.rx.RX(), "
@@ -166,45 +243,61 @@ def _hardly_varies(values: npt.NDArray[np.integer]) -> bool:
     return float(levels.max()) < 16 and float(values.std(axis=0).max()) < 0.5
 
 
-def standardize(image: Image) -> npt.NDArray[np.float32]:
-    """`(C, H, W)` float32: each channel minus its median, divided by its root mean square about it.
+class _Detection(NamedTuple):
+    """What a detector gave for one image, found to be right."""
 
-    What is left does not depend on the unit of any channel, so neither does any score. Missing pixels become
-    0. Until then all is float64, because float32 would lose a small contrast on a large offset.
-    """
-    out = np.zeros((image.channels, *image.valid.shape), dtype=np.float32)
-    known = ... if image.valid.all() else image.valid  # a view of all pixels costs nothing, a selection does
-    for channel, plane in enumerate(out):
-        values = image.pixels[:, :, channel][known]
-        if values.dtype == np.bool_:
-            values = values.astype(np.uint8)
-        if values.dtype == np.float64 and np.abs(values).max() > _LARGE:
-            values = values / _LARGE
-        difference = np.subtract(values, np.float64(np.median(values)), dtype=np.float64)
-        peak = np.abs(difference).max()
-        if peak > 0:
-            difference /= peak  # or the squares of tiny differences vanish
-            plane[known] = difference / math.sqrt(np.mean(np.square(difference)))
-    return out
+    score: npt.NDArray[np.float32]
+    """`(H, W)`, NaN where the pixel is missing."""
+    normal: npt.NDArray[np.float32] | None
+    """`(C, H, W)`, or None when the detector does not decompose."""
+    notes: tuple[str, ...]
 
 
-def _score(
-    pixels: npt.NDArray[np.float32],
-    valid: npt.NDArray[np.bool_],
+def _detect(
+    pixels: Sequence[npt.NDArray[np.float32]],
+    valid: Sequence[npt.NDArray[np.bool_]],
     detector: Detector,
     device: torch.device,
     seed: int,
     progress: Progress,
-) -> npt.NDArray[np.float32]:
-    """The detector's `(H, W)` score, NaN where the pixel is missing."""
+) -> list[_Detection]:
+    """Run the detector on all images, together when it can."""
+    inputs = [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in pixels]
+    masks = [torch.tensor(mask, device=device) for mask in valid]
+    generators = [torch.Generator().manual_seed(seed) for _ in inputs]
     # Full float32 and the same bytes each time, on a GPU too.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        score: object = detector.score(
-            torch.from_numpy(pixels).to(device),
-            torch.tensor(valid, device=device),
-            generator=torch.Generator().manual_seed(seed),
-            progress=progress,
-        )
+        if isinstance(detector, Decomposer):
+            parts = detector.decompose(inputs, masks, generators=generators, progress=progress)
+            return [
+                _Detection(
+                    _checked_score(part.score, mask, detector),
+                    _checked_normal(part.normal, array, detector),
+                    part.notes,
+                )
+                for part, mask, array in zip(parts, valid, pixels, strict=True)
+            ]
+        results = []
+        for number, (image, mask, generator) in enumerate(zip(inputs, masks, generators, strict=True)):
+            score = detector.score(
+                image, mask, generator=generator, progress=_part(progress, number, len(inputs))
+            )
+            results.append(_Detection(_checked_score(score, valid[number], detector), None, ()))
+        return results
+
+
+def _part(progress: Progress, number: int, count: int) -> Progress:
+    """The progress of one of several equal parts."""
+
+    def report(fraction: float, message: str) -> None:
+        progress((number + fraction) / count, message)
+
+    return report
+
+
+def _checked_score(
+    score: object, valid: npt.NDArray[np.bool_], detector: Detector
+) -> npt.NDArray[np.float32]:
     if not isinstance(score, torch.Tensor) or score.shape != valid.shape:
         got = tuple(score.shape) if isinstance(score, torch.Tensor) else type(score).__name__
         raise DetectorError(
@@ -216,6 +309,17 @@ def _score(
             f"detector '{detector.name}' gave scores that are NaN or infinite for valid pixels"
         )
     result[~valid] = np.nan
+    return result
+
+
+def _checked_normal(
+    normal: object, pixels: npt.NDArray[np.float32], detector: Detector
+) -> npt.NDArray[np.float32]:
+    if not isinstance(normal, torch.Tensor) or normal.shape != pixels.shape:
+        raise DetectorError(f"detector '{detector.name}' gave no normal layer of shape {pixels.shape}")
+    result: npt.NDArray[np.float32] = normal.detach().cpu().float().numpy()
+    if not np.isfinite(result).all():
+        raise DetectorError(f"detector '{detector.name}' gave a normal layer with NaN or infinite pixels")
     return result
 
 

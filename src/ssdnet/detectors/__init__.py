@@ -14,7 +14,7 @@ import importlib
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from ssdnet.errors import UnknownDetectorError
+from ssdnet.errors import UnknownDetectorError, UsageError
 
 if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Detector
@@ -54,6 +54,20 @@ def load(name: str) -> type[Detector]:
     raise UnknownDetectorError(f"no detector '{name}'; there are: auto, {', '.join(available())}")
 
 
-def create(name: str) -> Detector:
-    """A detector with its default configuration."""
-    return load(name)()
+def create(name: str, quality: str | None = None) -> Detector:
+    """A detector with its default configuration, or with that of one of its qualities.
+
+    Raises:
+        UnknownDetectorError: no detector has that name.
+        UsageError: it does not come in that quality.
+    """
+    detector = load(name)
+    if quality is None:
+        return detector()
+    offered = getattr(detector, "qualities", {})
+    if quality not in offered:
+        choice = (
+            f"choose from {', '.join(offered)}" if offered else "it comes in one quality only, leave it out"
+        )
+        raise UsageError(f"detector '{name}' has no quality '{quality}': {choice}")
+    return detector(**offered[quality])

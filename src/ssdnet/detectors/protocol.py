@@ -1,10 +1,13 @@
-"""What a detector is: a frozen configuration with a `score` method."""
+"""What a detector is: a frozen configuration with a `score` method, and for some a `decompose` beside it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
 
@@ -51,5 +54,38 @@ class Detector(Protocol):
         Returns:
             `(H, W)` float32 on the same device, higher = more anomalous, with an upper tail on normal pixels
             that is no heavier than exponential. Values at missing pixels are ignored.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """What a detector that reconstructs gives for one image."""
+
+    score: torch.Tensor
+    """As `Detector.score` returns it."""
+    normal: torch.Tensor
+    """`(C, H, W)` float32, what the image would be without its anomalies, in the units of the pixels that
+    the detector was given; filled in where they are missing."""
+    notes: tuple[str, ...] = ()
+    """What a person should know."""
+
+
+@runtime_checkable
+class Decomposer(Detector, Protocol):
+    """A detector that also says what the image would look like if all of it were normal."""
+
+    def decompose(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generators: Sequence[torch.Generator],
+        progress: Progress,
+    ) -> list[Decomposition]:
+        """Score and reconstruct several images, each from nothing but itself.
+
+        The arguments are those of `score`, one for each image; sizes and channels may differ. Taking several
+        at once may be faster than one after the other, and changes no result beyond rounding.
         """
         ...
