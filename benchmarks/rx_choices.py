@@ -15,18 +15,14 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from core import CORE
+from pairs import Pair, interval, load, mean_of_sets
 from ssdnet.detectors.rx import RX
-from ssdnet.image import read_image
-from ssdnet.standardization import standardize
 
 DEFAULT = RX()
 CHOICES: dict[str, tuple[RX, int]] = {
@@ -50,39 +46,6 @@ CHOICES: dict[str, tuple[RX, int]] = {
 }
 
 
-class Pair(NamedTuple):
-    """An image as a detector sees it, and its mask."""
-
-    group: str
-    half: int
-    pixels: torch.Tensor
-    mask: npt.NDArray[np.bool_]
-
-
-def load(data: Path, size: int, every: int) -> list[Pair]:
-    """All pairs of the core sets whose mask is neither empty nor full."""
-    pairs = []
-    for group in CORE:
-        for number, path in enumerate(sorted((data / group / "images").iterdir())):
-            if number // 2 % every:
-                continue
-            with (
-                Image.open(path) as image,
-                Image.open(next((data / group / "masks").glob(f"{path.stem}.*"))) as mask,
-            ):
-                scale = min(1.0, size / min(image.size))
-                shape = (round(image.width * scale), round(image.height * scale))
-                small = image.convert("RGB" if image.mode not in ("L", "RGB") else image.mode).resize(
-                    shape, Image.Resampling.BOX
-                )
-                share = Image.fromarray((np.asarray(mask.convert("L")) > 0).astype(np.float32))
-                defect = np.asarray(share.resize(shape, Image.Resampling.BOX)) > 0.3
-            if defect.any() and not defect.all():
-                pixels = torch.from_numpy(standardize(read_image(small)).pixels)
-                pairs.append(Pair(group, number % 2, pixels, defect))
-    return pairs
-
-
 def scores(detector: RX, seed: int, pairs: list[Pair]) -> npt.NDArray[np.float64]:
     """`(len(pairs), 2)` AUROC and AP of each image."""
     rows = []
@@ -97,28 +60,6 @@ def scores(detector: RX, seed: int, pairs: list[Pair]) -> npt.NDArray[np.float64
         flat, truth = score.flatten().numpy(), pair.mask.ravel()
         rows.append((roc_auc_score(truth, flat), average_precision_score(truth, flat)))
     return np.array(rows)
-
-
-def mean_of_sets(values: npt.NDArray[np.float64], groups: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
-    """Unweighted mean over sets of the mean over images."""
-    result: npt.NDArray[np.float64] = np.mean(
-        [values[groups == group].mean(axis=0) for group in CORE], axis=0
-    )
-    return result
-
-
-def interval(
-    difference: npt.NDArray[np.float64], groups: npt.NDArray[np.str_], runs: int = 500
-) -> npt.NDArray[np.float64]:
-    """95 % bootstrap interval over the images of each set."""
-    generator = np.random.default_rng(0)
-    members = [np.flatnonzero(groups == group) for group in CORE]
-    means = [
-        np.mean([difference[generator.choice(m, len(m))].mean(axis=0) for m in members], axis=0)
-        for _ in range(runs)
-    ]
-    result: npt.NDArray[np.float64] = np.quantile(means, [0.025, 0.975], axis=0)
-    return result
 
 
 def main() -> int:

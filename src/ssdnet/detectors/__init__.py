@@ -27,7 +27,7 @@ GROUP = "ssdnet.detectors"
 AUTO = "rx"
 """What `detector="auto"` means."""
 
-_BUILT_IN = {"rx": "ssdnet.detectors.rx:RX"}
+_BUILT_IN = {"rx": "ssdnet.detectors.rx:RX", "ssdnet": "ssdnet.detectors.ssdnet:SSDnet"}
 
 
 def available() -> tuple[str, ...]:

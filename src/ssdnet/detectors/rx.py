@@ -7,25 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.errors import UsageError
-from ssdnet.features import FeatureMaps, central_grid, feature_maps, level_count, resample
+from ssdnet.features import central_grid, feature_maps, level_count, resample
+from ssdnet.statistics import RobustGaussian, excess, smooth
 
 if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Progress
 
 _SAMPLES = 1 << 17
 """Positions the Gaussian is estimated from: a million more would not move it by a visible amount."""
-
-_SUPPORT_GROUPS = 48
-"""Classes of equal known support, beside holes."""
-
-_SMALLEST_GROUP = 16
-"""Fewest positions whose median says something."""
-
-_SMALLEST = 1e-12
-"""Squared distances below this are this: the logarithm of none is not a number."""
 
 
 @dataclass(frozen=True)
@@ -97,102 +88,19 @@ class RX:
             progress=lambda share, message: progress(0.4 * share, message),
         )
         progress(0.4, "statistics")
-        mean, whitening = self._gaussian(features)
-        logarithm = torch.empty_like(features.known)
-        for rows, strip in features.strips():
-            squared = ((strip - mean) @ whitening).square_().sum(-1)
-            logarithm[rows] = squared.clamp_min_(_SMALLEST).log_().mul_(0.5)
-            progress(0.5 + 0.5 * rows.stop / len(logarithm), "distance")
-        logarithm -= _excess(logarithm, features)
-        smooth = _smooth(logarithm, features.known, self.smoothing / 2)
-        return resample(smooth.exp_()[:, :, None], *features.to_pixels)[:, :, 0]
-
-    def _gaussian(self, features: FeatureMaps) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean `(D,)` and whitening `(D, D)` of the central part of the positions."""
         rows, columns = central_grid(*features.known.shape, most=_SAMPLES, device=features.known.device)
         weight = features.known[rows][:, columns].flatten()
-        samples = features.at(rows, columns).flatten(0, 1)[weight > 0]
-        weight = weight[weight > 0]
-        kept = weight
-        for round_ in range(self.rounds + 1):
-            mean = (kept @ samples) / kept.sum()
-            centred = samples - mean
-            covariance = (centred.T * kept) @ centred / kept.sum()
-            whitening = self._whitening(covariance)
-            if round_ < self.rounds:
-                distance = (centred @ whitening).square_().sum(-1)
-                limit = distance.sort().values[math.ceil((1 - self.trim) * len(distance)) - 1]
-                kept = weight * (distance <= limit)
-        return mean, whitening
-
-    def _whitening(self, covariance: torch.Tensor) -> torch.Tensor:
-        """`W` such that `W @ W.T` is the inverse of the shrunk covariance."""
-        exact = covariance.cpu().double()  # small, and not every device has float64
-        variance = exact.diagonal()
-        # A feature that never varies (a constant image) must not divide by zero: it gets the tiniest share
-        # of the mean variance, or 1 when nothing varies at all.
-        floor = 1e-6 * variance.mean() if variance.mean() > 0 else torch.ones((), dtype=torch.float64)
-        factor = torch.linalg.cholesky(exact + torch.diag(self.shrinkage * variance + floor))
-        identity = torch.eye(len(exact), dtype=torch.float64)
-        inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
-        whitening: torch.Tensor = inverse.T.float().to(covariance.device)
-        return whitening
-
-
-def _excess(logarithm: torch.Tensor, features: FeatureMaps) -> torch.Tensor:
-    """`(h, w)` by how much positions that look beyond the known lie above the others, in the median.
-
-    Beside the edge and beside holes a window holds a part of a texture's period only, and what is left of a
-    regular texture looks unlike all the rest. So positions are compared with others that saw as much: those
-    of the same row or column along an edge, and those with the same share of known support elsewhere. A
-    defect still stands out from its own kind.
-    """
-    group = (features.support / features.support.max() * _SUPPORT_GROUPS).ceil().long()
-    known = features.known > 0
-    full = logarithm[group == _SUPPORT_GROUPS].median()
-    along = [_edge_excess(logarithm, known, full, features.reach)]
-    along.append(_edge_excess(logarithm.T, known.T, full, features.reach))
-    edges = along[0][:, None] + along[1]
-    elsewhere = known & (group < _SUPPORT_GROUPS)
-    elsewhere[: features.reach] = elsewhere[-features.reach :] = False
-    elsewhere[:, : features.reach] = elsewhere[:, -features.reach :] = False
-    keys, order = group[elsewhere].sort(stable=True)
-    if len(keys) == 0:
-        return edges
-    numbers, sizes = torch.unique_consecutive(keys, return_counts=True)
-    members = torch.split(logarithm[elsewhere][order], sizes.tolist())
-    holes = torch.zeros(_SUPPORT_GROUPS + 1, device=logarithm.device)
-    better = full.new_zeros(())
-    # From the better to the worse known.
-    for number, distances in reversed(list(zip(numbers.tolist(), members, strict=True))):
-        # Too few say little: they are taken for what the next better group is.
-        if len(distances) >= _SMALLEST_GROUP:
-            better = (distances.median() - full).clamp_min(0)
-        holes[number] = better
-    return torch.where(elsewhere, holes[group], edges)
-
-
-def _edge_excess(
-    logarithm: torch.Tensor, known: torch.Tensor, full: torch.Tensor, reach: int
-) -> torch.Tensor:
-    """`(h,)` excess of the first and last `reach` rows; 0 for the others."""
-    height = len(logarithm)
-    excess = torch.zeros(height, device=logarithm.device)
-    for row in {*range(min(reach, height)), *range(max(0, height - reach), height)}:
-        distances = logarithm[row][known[row]]
-        if len(distances) >= _SMALLEST_GROUP // 2:
-            excess[row] = (distances.median() - full).clamp_min(0)
-    return excess
-
-
-def _smooth(values: torch.Tensor, weight: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Gaussian mean of `(h, w)` values over what is known; nothing is known beyond the edge."""
-    if sigma == 0:
-        return values
-    radius = math.ceil(3 * sigma)
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=values.device) / sigma) ** 2)
-    taps /= taps.sum()
-    both = torch.stack([values * weight, weight])[:, None]
-    both = F.conv2d(both, taps.view(1, 1, -1, 1), padding=(radius, 0))
-    both = F.conv2d(both, taps.view(1, 1, 1, -1), padding=(0, radius))
-    return both[0, 0] / both[1, 0].clamp_min(1e-6)
+        gaussian = RobustGaussian.fit(
+            features.at(rows, columns).flatten(0, 1)[weight > 0],
+            weight[weight > 0],
+            trim=self.trim,
+            rounds=self.rounds,
+            shrinkage=self.shrinkage,
+        )
+        logarithm = torch.empty_like(features.known)
+        for strip, values in features.strips():
+            logarithm[strip] = gaussian.log_distance(values)
+            progress(0.5 + 0.5 * strip.stop / len(logarithm), "distance")
+        logarithm -= excess(logarithm, features.known, features.support, features.reach)
+        averaged = smooth(logarithm, features.known, self.smoothing / 2)
+        return resample(averaged.exp_()[:, :, None], *features.to_pixels)[:, :, 0]

@@ -1,0 +1,232 @@
+"""What each part of `ssdnet` is worth: one configuration changed at a time, on real data, over several seeds.
+
+    python benchmarks/ablation.py DATA [--size 256] [--most 4] [--seeds 3] [--results ablation.csv]
+                                       [--plot ablation.png]
+
+Prints one table (mean over sets of per-image pixel AUROC and average precision, the spread over seeds, and
+the paired difference to the first row of its block with a 95 % bootstrap interval over images) and draws it.
+Every figure of one image goes to the CSV file at once, and what is there is not computed again: an
+interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pairs import Pair, interval, load, mean_of_sets
+from results import Results, figures
+from ssdnet.detectors.rx import RX
+from ssdnet.detectors.ssdnet import SSDnet
+from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance
+from ssdnet.statistics import smooth
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Floats = npt.NDArray[np.float64]
+
+
+class Variant(Protocol):
+    """Scores one image with several seeds."""
+
+    def scores(self, pixels: torch.Tensor, seeds: Sequence[int]) -> list[torch.Tensor]:
+        """One `(H, W)` score a seed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """`rx`, alone or with the residual of a local mean in place of the network's."""
+
+    local_mean: float | None = None
+    """Standard deviation of the Gaussian, pixels."""
+
+    def scores(self, pixels: torch.Tensor, seeds: Sequence[int]) -> list[torch.Tensor]:
+        """See `Variant`."""
+        valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
+        results = []
+        for seed in seeds:
+            score = RX().score(
+                pixels, valid, generator=torch.Generator().manual_seed(seed), progress=lambda *_: None
+            )
+            if self.local_mean is not None:
+                normal = torch.stack([smooth(plane, valid.float(), self.local_mean) for plane in pixels])
+                weight = SSDnet().residual
+                maps = [(1.0, score.clamp_min(1e-12).log())]
+                score = fuse([*maps, (weight, residual_distance(pixels - normal, valid))], valid)
+            results.append(score)
+        return results
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network; all seeds train together."""
+
+    detector: SSDnet
+
+    def scores(self, pixels: torch.Tensor, seeds: Sequence[int]) -> list[torch.Tensor]:
+        """See `Variant`."""
+        valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
+        parts = self.detector.decompose(
+            [pixels] * len(seeds),
+            [valid] * len(seeds),
+            generators=[torch.Generator().manual_seed(seed) for seed in seeds],
+            progress=lambda *_: None,
+        )
+        return [part.score for part in parts]
+
+
+BEST, PAPER = SSDnet(), SSDnet.paper()
+BLOCKS: Mapping[str, Mapping[str, Variant]] = {
+    "our best": {
+        "our best": Trained(BEST),
+        "rx, no network": Statistics(),
+        "rx and the residual of a local mean, no network": Statistics(local_mean=6.0),
+        "untrained network": Trained(replace(BEST, steps=1)),
+        "draft quality": Trained(replace(BEST, **SSDnet.qualities["draft"])),
+        "no block masks": Trained(replace(BEST, mask_ratio=0.0)),
+        "no patch shuffling": Trained(replace(BEST, shuffle_ratio=0.0)),
+        "no noise": Trained(replace(BEST, noise=0.0)),
+        "pixel loss only": Trained(replace(BEST, structure_weight=0.0)),
+        "direct, not blind": Trained(replace(BEST, blind=False)),
+        "guard of 8 pixels": Trained(replace(BEST, guard=8)),
+        "down-weighting": Trained(replace(BEST, downweight=not BEST.downweight)),
+        "stop at a plateau of 1 %": Trained(replace(BEST, plateau=0.01)),
+        "no weight averaging": Trained(replace(BEST, average=0.0)),
+        "without texture statistics": Trained(replace(BEST, texture=0.0)),
+        "without learned features": Trained(replace(BEST, learned=0.0)),
+        "without the residual": Trained(replace(BEST, residual=0.0)),
+        "float32": Trained(replace(BEST, precision="float32")),
+    },
+    "paper recipe": {
+        "paper recipe": Trained(PAPER),
+        "paper: no block masks": Trained(replace(PAPER, mask_ratio=0.0)),
+        "paper: no patch shuffling": Trained(replace(PAPER, shuffle_ratio=0.0)),
+        "paper: no noise": Trained(replace(PAPER, noise=0.0)),
+        "paper: pixel loss only": Trained(replace(PAPER, structure_weight=0.0)),
+        "paper: direct, not blind": Trained(replace(PAPER, blind=False)),
+        "Deep Image Prior": Trained(SSDnet.deep_image_prior()),
+    },
+}
+
+
+def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
+    """Measure what is missing, one variant after the other."""
+    for block in BLOCKS.values():
+        for name, variant in block.items():
+            for pair in pairs:
+                keys = [(name, pair.group, pair.name, seed) for seed in seeds]
+                left = [key for key in keys if key not in results]
+                if left:
+                    scores = variant.scores(pair.pixels, [seed for *_, seed in left])
+                    results.add(
+                        (key, figures(score.numpy(), pair.mask))
+                        for key, score in zip(left, scores, strict=True)
+                    )
+            print(f"{name} done", file=sys.stderr, flush=True)
+
+
+def table(
+    results: Results, pairs: Sequence[Pair], seeds: Sequence[int]
+) -> list[tuple[str, Floats, Floats, Floats, Floats]]:
+    """Rows `(variant, mean (2,), spread (2,), difference (2,), interval (2, 2))`."""
+    groups = np.array([pair.group for pair in pairs])
+    rows = []
+    for first, block in BLOCKS.items():
+        values = {
+            name: np.array([[results[name, p.group, p.name, s] for s in seeds] for p in pairs])
+            for name in block
+        }
+        for name in block:
+            each = np.array([mean_of_sets(values[name][:, i], groups) for i in range(len(seeds))])
+            difference = (values[name] - values[first]).mean(axis=1)
+            spread = each.std(axis=0, ddof=1) if len(seeds) > 1 else np.zeros(2)
+            rows.append(
+                (
+                    name,
+                    each.mean(axis=0),
+                    spread,
+                    mean_of_sets(difference, groups),
+                    interval(difference, groups),
+                )
+            )
+    return rows
+
+
+def draw(rows: Sequence[tuple[str, Floats, Floats, Floats, Floats]], path: Path) -> None:
+    """Dots with the interval of the difference to the first row of the block."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 0.34 * len(rows) + 1.6), dpi=110, layout="constrained")
+    places = np.arange(len(rows))[::-1]
+    reference = set(BLOCKS)
+    for column, label in enumerate(("AUROC", "average precision")):
+        axes = figure.add_subplot(1, 2, column + 1)
+        base = 0.0
+        for place, (name, mean, spread, difference, limits) in zip(places, rows, strict=True):
+            base = mean[column] if name in reference else base
+            colour = "#1a1a1a" if name in reference else "#e4003a"
+            low, high = base + limits[0, column], base + limits[1, column]
+            axes.plot((low, high), (place, place), color=colour, linewidth=1.2, alpha=0.6)
+            axes.errorbar(
+                base + difference[column], place, xerr=spread[column], fmt="o", color=colour, markersize=4
+            )
+        starts = [i for i, row in enumerate(rows) if row[0] in reference]
+        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+            axes.plot(
+                [rows[start][1][column]] * 2,
+                (places[start] + 0.4, places[stop - 1] - 0.4),
+                color="#6b6b6b",
+                linewidth=0.7,
+                linestyle=":",
+            )
+        axes.set_yticks(places, [row[0] for row in rows] if column == 0 else [""] * len(rows))
+        axes.set_xlabel(label)
+        axes.grid(axis="x", linewidth=0.4)
+        axes.set_title(
+            "line: 95 % interval of the difference over images" if column == 0 else "bar: spread over seeds",
+            fontsize=9,
+            color="#6b6b6b",
+        )
+    figure.savefig(path)
+
+
+def main() -> int:
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--most", type=int, default=4, help="at most so many images of a set")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=Path("ablation.csv"))
+    parser.add_argument("--plot", type=Path, default=Path("ablation.png"))
+    arguments = parser.parse_args()
+    pairs, seeds = load(arguments.data, arguments.size, most=arguments.most), range(arguments.seeds)
+    results = Results(arguments.results)
+    run(pairs, seeds, results)
+    rows = table(results, pairs, seeds)
+    print(f"{len(pairs)} images, {len(seeds)} seeds\n")
+    print("| variant | AUROC | AP | AUROC, difference | AP, difference |\n| --- | --- | --- | --- | --- |")
+    for name, mean, spread, difference, limits in rows:
+        cells = [f"{mean[i]:.3f} ± {spread[i]:.3f}" for i in (0, 1)]
+        if name in BLOCKS:
+            name, cells = f"**{name}**", [*cells, "", ""]
+        else:
+            cells += [f"{difference[i]:+.3f} ({limits[0, i]:+.3f} … {limits[1, i]:+.3f})" for i in (0, 1)]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    draw(rows, arguments.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

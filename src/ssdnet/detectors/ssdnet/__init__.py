@@ -1,0 +1,345 @@
+"""`ssdnet`: a network trained on nothing but the image reconstructs it blindly; what it cannot, is anomalous.
+
+Moradi, Chen, Yan & Paynabar, 'A Single Image Is All You Need: Zero-Shot Anomaly Localization Without
+Training Data', arXiv 2509.18354. What is public of it gives the principle (`training`, `corruption`,
+`losses`, `blind`) but neither architecture, sizes, shares nor iterations: those are chosen here by
+measurement, and the score goes beyond a raw residual (`evidence`). docs/ssdnet.md says what each part is
+worth.
+
+| module | holds |
+| --- | --- |
+| `network` | the U-Net, several side by side |
+| `corruption` | block masks, shuffled blocks |
+| `losses` | pixel loss, inner-product loss |
+| `training` | patches, steps, down-weighting, plateau, weight averaging |
+| `blind` | masks that tile the image, and the prediction of what they hide |
+| `evidence` | from residual and features to a score |
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from ssdnet.detectors.protocol import Decomposition
+from ssdnet.detectors.rx import RX
+from ssdnet.detectors.ssdnet.blind import framed, predict_blind
+from ssdnet.detectors.ssdnet.evidence import fuse, learned_distances, raw_residual, residual_distance
+from ssdnet.detectors.ssdnet.training import Recipe, Subject, Trained, train
+from ssdnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ssdnet.detectors.protocol import Progress
+
+__all__ = ["SSDnet"]
+
+_TRAINING = 0.85
+"""Share of the work that is training, for the progress bar."""
+
+
+@dataclass(frozen=True)
+class SSDnet:
+    """Single Shot Decomposition Network, every part of it a field.
+
+    The default is what measured best; `SSDnet.paper()` is the published recipe as far as it is known, and
+    `SSDnet.deep_image_prior()` the method it grew from. 'Paper' below says that the part is named there,
+    'ours' that it is not; no number is.
+    """
+
+    name: ClassVar[str] = "ssdnet"
+    summary: ClassVar[str] = (
+        "network trained on the image alone: blind residual, learned features and texture statistics together"
+    )
+    assumes: ClassVar[str] = "one texture on most of the image; some seconds of time"
+    source: ClassVar[str] = "Moradi et al., arXiv 2509.18354"
+    qualities: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "full": {},
+        "draft": {"steps": 100, "offsets": 1},
+    }
+
+    widths: tuple[int, ...] = (32, 48, 64)
+    """Channels of the network at 1/2, 1/4, ... of the resolution; at least two (ours)."""
+    steps: int = 200
+    """Training steps, at most."""
+    batch: int = 8
+    """Patches a step (overlapping patches: paper)."""
+    patch: int = 64
+    """Side of a patch, pixels; smaller in smaller images."""
+    learning_rate: float = 3e-3
+    """Of Adam."""
+    input: str = "image"
+    """What the network is given: the `image` (paper), or `noise` as in Deep Image Prior."""
+    block_sizes: tuple[int, ...] = (4, 8, 16)
+    """Sides of the masked blocks, pixels (block masking: paper)."""
+    mask_ratio: float = 0.35
+    """Probability of a block to be masked; 0 = no masks."""
+    shuffle_ratio: float = 0.15
+    """Share of the 8 x 8 blocks of a patch that change places (spatial patch shuffling: paper)."""
+    noise: float = 0.1
+    """Standard deviation of the noise on the input, in units of the image's contrast (paper)."""
+    structure_weight: float = 0.5
+    """Weight of the inner-product loss beside the pixel loss (paper; on windows of the image: ours)."""
+    structure_window: int = 8
+    """Side of its windows, pixels."""
+    downweight: bool = False
+    """Whether pixels that stay unpredictable count less in training (Auto-AD, IEEE TGRS 2021)."""
+    plateau: float = 0.0
+    """Stop when the loss falls by less than this share over 50 steps; 0 = take all steps."""
+    average: float = 50.0
+    """Horizon of the exponential average of the weights, steps; 0 = take the last weights (ours)."""
+    blind: bool = True
+    """Whether each pixel is predicted without being seen (paper); otherwise from the whole image."""
+    block: int = 8
+    """Side of the blocks that are predicted at once, pixels."""
+    guard: int = 0
+    """How far around a block the network sees nothing either, pixels: larger than a defect, so that no part
+    of it helps to predict the rest."""
+    offsets: int = 2
+    """Shifted grids of blocks whose predictions are averaged: more of them leave less of a pattern."""
+    texture: float = 1.0
+    """Weight of the distance of random features, that is of `rx` (ours)."""
+    learned: float = 0.3
+    """Weight of the distance of the decoder's features, for each of its levels (ours)."""
+    residual: float = 0.5
+    """Weight of the distance of the signed residual at several scales (ours)."""
+    raw: float = 0.0
+    """Weight of the residual itself (paper)."""
+    precision: str = "auto"
+    """Arithmetic of the network: `float32`, `bfloat16`, or `auto`, bfloat16 where it is fast."""
+
+    @classmethod
+    def paper(cls) -> SSDnet:
+        """The published recipe as far as it is known: a fixed number of steps, the residual is the score."""
+        return cls(average=0.0, texture=0.0, learned=0.0, residual=0.0, raw=1.0)
+
+    @classmethod
+    def deep_image_prior(cls) -> SSDnet:
+        """Ulyanov et al., CVPR 2018: the image from fixed noise, stopped early; the residual is the score."""
+        return cls(
+            input="noise",
+            mask_ratio=0.0,
+            shuffle_ratio=0.0,
+            noise=0.03,
+            structure_weight=0.0,
+            average=0.0,
+            blind=False,
+            texture=0.0,
+            learned=0.0,
+            residual=0.0,
+            raw=1.0,
+        )
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def score(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+    ) -> torch.Tensor:
+        """The score of one image; see `Detector.score`."""
+        return self.decompose([pixels], [valid], generators=[generator], progress=progress)[0].score
+
+    def decompose(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generators: Sequence[torch.Generator],
+        progress: Progress,
+    ) -> list[Decomposition]:
+        """Train on each image and split it; see `Decomposer.decompose`.
+
+        Images with the same number of channels train together.
+
+        Raises:
+            DetectorError: the training failed.
+        """
+        subjects = [
+            self._subject(image, known, generator)
+            for image, known, generator in zip(pixels, valid, generators, strict=True)
+        ]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for number, image in enumerate(pixels):
+            groups.setdefault((len(image), min(self.patch, *image.shape[1:])), []).append(number)
+        results: dict[int, Decomposition] = {}
+        done = 0
+        for members in groups.values():
+
+            def report(fraction: float, message: str, before: int = done, size: int = len(members)) -> None:
+                progress((before + fraction * size) / len(pixels), message)
+
+            trained = self._train(
+                [subjects[i] for i in members],
+                [generators[i] for i in members],
+                functools.partial(_scaled, report, 0.0, _TRAINING),
+            )
+            for place, (number, network) in enumerate(zip(members, trained, strict=True)):
+                share = (1 - _TRAINING) / len(members)
+                results[number] = self._judge(
+                    subjects[number],
+                    network,
+                    generators[number],
+                    functools.partial(_scaled, report, _TRAINING + place * share, share),
+                )
+            done += len(members)
+        return [results[number] for number in range(len(pixels))]
+
+    def _subject(self, pixels: torch.Tensor, valid: torch.Tensor, generator: torch.Generator) -> Subject:
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        own = torch.Generator(pixels.device).manual_seed(seed)
+        inputs = pixels
+        if self.input == "noise":
+            inputs = torch.randn(pixels.shape, generator=own, device=pixels.device)
+        return Subject(torch.where(valid, pixels, 0), inputs, valid, own)
+
+    def _train(
+        self, subjects: Sequence[Subject], generators: Sequence[torch.Generator], progress: Progress
+    ) -> list[Trained]:
+        sizes = self.block_sizes
+        if self.guard and self.blind:
+            sizes = (*sizes, self.block + 2 * self.guard)  # what it will be asked to bridge
+        recipe = Recipe(
+            widths=self.widths,
+            steps=self.steps,
+            batch=self.batch,
+            patch=self.patch,
+            learning_rate=self.learning_rate,
+            image_input=self.input == "image",
+            block_sizes=sizes,
+            mask_ratio=self.mask_ratio,
+            shuffle_ratio=self.shuffle_ratio,
+            noise=self.noise,
+            structure_weight=self.structure_weight,
+            structure_window=self.structure_window,
+            downweight=self.downweight,
+            plateau=self.plateau,
+            average=self.average,
+        )
+        device = subjects[0].pixels.device
+        return train(
+            subjects,
+            recipe,
+            generators=generators,
+            precision=functools.partial(_context, self.precision, device),
+            progress=progress,
+        )
+
+    @torch.no_grad()
+    def _judge(
+        self, subject: Subject, trained: Trained, generator: torch.Generator, progress: Progress
+    ) -> Decomposition:
+        """Reconstruct and score one image with its own network."""
+        progress(0.0, "reconstruction")
+        network, pixels, valid = trained.network, subject.pixels, subject.valid
+        with _context(self.precision, pixels.device):
+            normal = predict_blind(
+                network,
+                subject.inputs,
+                valid if self.input == "image" else torch.ones_like(valid),
+                block=self.block,
+                guard=self.guard,
+                offsets=self.offsets if self.blind else 0,
+            )
+        residual = torch.where(valid, pixels - normal, 0)
+        maps = []
+        if self.raw > 0:
+            maps.append((self.raw, raw_residual(residual, valid)))
+        if self.residual > 0:
+            progress(0.3, "residual")
+            maps.append((self.residual, residual_distance(residual, valid)))
+        if self.learned > 0:
+            progress(0.5, "learned features")
+            filled = torch.where(valid, subject.inputs, normal)
+            with _context(self.precision, pixels.device):
+                decoded = network.decoded(framed(filled, torch.ones_like(valid), network.multiple))
+            maps += [(self.learned, values) for values in learned_distances(decoded, valid)]
+        if self.texture > 0:
+            progress(0.7, "texture")
+            score = RX().score(pixels, valid, generator=generator, progress=_silent)
+            maps.append((self.texture, score.clamp_min(1e-12).log()))
+        return Decomposition(score=fuse(maps, valid), normal=normal)
+
+
+def _scaled(progress: Progress, start: float, size: float, fraction: float, message: str) -> None:
+    progress(start + size * fraction, message)
+
+
+def _silent(fraction: float, message: str) -> None:
+    pass
+
+
+def _context(precision: str, device: torch.device) -> torch.autocast:
+    """Where the network runs."""
+    fast = precision == "bfloat16" or (precision == "auto" and _fast_in_bfloat16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+
+
+@functools.cache
+def _fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; emulation is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        flags = torch.backends.cpu.get_cpu_capability()
+        known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        return flags != "DEFAULT" and bool(known())
+    return False
+
+
+def _check(detector: SSDnet) -> None:
+    """Refuse settings that mean nothing.
+
+    Raises:
+        UsageError: which, and what it may be.
+    """
+    smallest = {
+        "steps": 1,
+        "batch": 1,
+        "patch": 16,
+        "structure_window": 2,
+        "block": 1,
+        "guard": 0,
+        "offsets": 1,
+    }
+    for name, least in smallest.items():
+        value = getattr(detector, name)
+        if not isinstance(value, int) or value < least:
+            raise UsageError(f"ssdnet: {name} must be a whole number of at least {least}, not {value!r}")
+    ranges = {
+        "learning_rate": (1e-8, 1.0),
+        "mask_ratio": (0.0, 0.95),
+        "shuffle_ratio": (0.0, 1.0),
+        "plateau": (0.0, 1.0),
+    }
+    for field in fields(detector):
+        value = getattr(detector, field.name)
+        if not isinstance(field.default, float):
+            continue
+        low, high = ranges.get(field.name, (0.0, math.inf))
+        if not isinstance(value, (int, float)) or not low <= value <= high or math.isinf(value):
+            raise UsageError(f"ssdnet: {field.name} must be a number in [{low:g}, {high:g}], not {value!r}")
+    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1)):
+        value = getattr(detector, name)
+        whole = isinstance(value, tuple) and all(isinstance(item, int) and item >= least for item in value)
+        if not whole or len(value) < count:
+            raise UsageError(
+                f"ssdnet: {name} must be a tuple of at least {count} whole numbers of at least {least}, "
+                f"not {value!r}"
+            )
+    for name, words in (("input", ("image", "noise")), ("precision", ("auto", "float32", "bfloat16"))):
+        if getattr(detector, name) not in words:
+            raise UsageError(
+                f"ssdnet: {name} must be one of {', '.join(words)}, not {getattr(detector, name)!r}"
+            )
+    if not any((detector.texture, detector.learned, detector.residual, detector.raw)):
+        raise UsageError("ssdnet: at least one of texture, learned, residual and raw must be positive")

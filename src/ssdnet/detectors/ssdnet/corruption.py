@@ -1,0 +1,70 @@
+"""What keeps the network from copying its input: block masks, shuffled blocks and noise.
+
+The paper names all three and gives no sizes or shares; those are our choice, in `SSDnet`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def block_masks(
+    count: int, side: int, *, sizes: Sequence[int], ratio: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Masks made of square blocks on a grid with a random offset.
+
+    Args:
+        count: number of masks.
+        side: of a mask, pixels.
+        sizes: sides of the blocks; each mask has one, in turn.
+        ratio: probability of each block to be masked.
+        generator: lives where the masks shall.
+
+    Returns:
+        `(count, 1, side, side)` float32, 1 = masked.
+    """
+    device = generator.device
+    masks = torch.empty(count, 1, side, side, device=device)
+    for turn, size in enumerate(sizes):
+        members = masks[turn :: len(sizes)]
+        cells = -(-side // size) + 1
+        chosen = torch.rand(len(members), 1, cells, cells, generator=generator, device=device) < ratio
+        offset = torch.randint(size, (2, len(members)), generator=generator, device=device)
+        place = (offset[:, :, None] + torch.arange(side, device=device)) // size
+        which = torch.arange(len(members), device=device)[:, None, None]
+        members[:, 0] = chosen[which, 0, place[0, :, :, None], place[1, :, None, :]].to(masks.dtype)
+    return masks
+
+
+def shuffle_blocks(
+    patches: torch.Tensor, *, size: int, ratio: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Put some blocks of each patch in the place of others.
+
+    Args:
+        patches: `(B, C, H, W)`, sides a multiple of `size`.
+        size: side of a block, pixels.
+        ratio: share of the blocks that change places.
+        generator: lives where the patches do.
+
+    Returns:
+        `(B, C, H, W)`.
+    """
+    batch, channels, height, width = patches.shape
+    rows, columns = height // size, width // size
+    moved = int(ratio * rows * columns)
+    if moved < 2:
+        return patches
+    order = torch.arange(rows * columns, device=patches.device).repeat(batch, 1)
+    draw = torch.rand(batch, rows * columns, generator=generator, device=patches.device)
+    chosen = draw.argsort(dim=1)[:, :moved]
+    order.scatter_(1, chosen, chosen.roll(1, dims=1))
+    blocks = patches.reshape(batch, channels, rows, size, columns, size).permute(0, 2, 4, 1, 3, 5)
+    blocks = blocks.flatten(1, 2)[torch.arange(batch, device=patches.device)[:, None], order]
+    blocks = blocks.reshape(batch, rows, columns, channels, size, size)
+    return blocks.permute(0, 3, 1, 4, 2, 5).reshape(patches.shape)
