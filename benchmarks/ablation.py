@@ -15,7 +15,7 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +31,9 @@ from ssdnet.statistics import smooth
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ssdnet.detectors.ssdnet.training import Recipe, Subject, Trained
+
 Floats = npt.NDArray[np.float64]
-
-
-class Variant(Protocol):
-    """Scores one image with several seeds."""
-
-    def scores(self, pixels: torch.Tensor, seeds: Sequence[int]) -> list[torch.Tensor]:
-        """One `(H, W)` score a seed."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,89 +43,91 @@ class Statistics:
     local_mean: float | None = None
     """Standard deviation of the Gaussian, pixels."""
 
-    def scores(self, pixels: torch.Tensor, seeds: Sequence[int]) -> list[torch.Tensor]:
-        """See `Variant`."""
+    def score(self, pixels: torch.Tensor, seed: int) -> torch.Tensor:
+        """`(H, W)`."""
         valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
-        results = []
-        for seed in seeds:
-            score = RX().score(
-                pixels, valid, generator=torch.Generator().manual_seed(seed), progress=lambda *_: None
-            )
-            if self.local_mean is not None:
-                normal = torch.stack([smooth(plane, valid.float(), self.local_mean) for plane in pixels])
-                weight = SSDnet().residual
-                maps = [(1.0, score.clamp_min(1e-12).log())]
-                score = fuse([*maps, (weight, residual_distance(pixels - normal, valid))], valid)
-            results.append(score)
-        return results
+        generator = torch.Generator().manual_seed(seed)
+        score = RX().score(pixels, valid, generator=generator, progress=silent)
+        if self.local_mean is None:
+            return score
+        normal = torch.stack([smooth(plane, valid.float(), self.local_mean) for plane in pixels])
+        maps = [(1.0, score.clamp_min(1e-12).log())]
+        return fuse([*maps, (BEST.residual, residual_distance(pixels - normal, valid))], valid)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """The network; all seeds train together."""
-
-    detector: SSDnet
-
-    def scores(self, pixels: torch.Tensor, seeds: Sequence[int]) -> list[torch.Tensor]:
-        """See `Variant`."""
-        valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
-        parts = self.detector.decompose(
-            [pixels] * len(seeds),
-            [valid] * len(seeds),
-            generators=[torch.Generator().manual_seed(seed) for seed in seeds],
-            progress=lambda *_: None,
-        )
-        return [part.score for part in parts]
+def silent(fraction: float, message: str) -> None:
+    """No progress to report."""
 
 
 BEST, PAPER = SSDnet(), SSDnet.paper()
-BLOCKS: Mapping[str, Mapping[str, Variant]] = {
+BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
     "our best": {
-        "our best": Trained(BEST),
+        "our best": BEST,
         "rx, no network": Statistics(),
         "rx and the residual of a local mean, no network": Statistics(local_mean=6.0),
-        "untrained network": Trained(replace(BEST, steps=1)),
-        "draft quality": Trained(replace(BEST, **SSDnet.qualities["draft"])),
-        "no block masks": Trained(replace(BEST, mask_ratio=0.0)),
-        "no patch shuffling": Trained(replace(BEST, shuffle_ratio=0.0)),
-        "no noise": Trained(replace(BEST, noise=0.0)),
-        "pixel loss only": Trained(replace(BEST, structure_weight=0.0)),
-        "direct, not blind": Trained(replace(BEST, blind=False)),
-        "guard of 8 pixels": Trained(replace(BEST, guard=8)),
-        "down-weighting": Trained(replace(BEST, downweight=not BEST.downweight)),
-        "stop at a plateau of 1 %": Trained(replace(BEST, plateau=0.01)),
-        "no weight averaging": Trained(replace(BEST, average=0.0)),
-        "without texture statistics": Trained(replace(BEST, texture=0.0)),
-        "without learned features": Trained(replace(BEST, learned=0.0)),
-        "without the residual": Trained(replace(BEST, residual=0.0)),
-        "float32": Trained(replace(BEST, precision="float32")),
+        "untrained network": replace(BEST, steps=1),
+        "draft quality": replace(BEST, **SSDnet.qualities["draft"]),
+        "no block masks": replace(BEST, mask_ratio=0.0),
+        "no patch shuffling": replace(BEST, shuffle_ratio=0.0),
+        "no noise": replace(BEST, noise=0.0),
+        "pixel loss only": replace(BEST, structure_weight=0.0),
+        "direct, not blind": replace(BEST, blind=False),
+        "guard of 8 pixels": replace(BEST, guard=8),
+        "down-weighting": replace(BEST, downweight=not BEST.downweight),
+        "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
+        "no weight averaging": replace(BEST, average=0.0),
+        "without texture statistics": replace(BEST, texture=0.0),
+        "without learned features": replace(BEST, learned=0.0),
+        "without the residual": replace(BEST, residual=0.0),
+        "float32": replace(BEST, precision="float32"),
     },
     "paper recipe": {
-        "paper recipe": Trained(PAPER),
-        "paper: no block masks": Trained(replace(PAPER, mask_ratio=0.0)),
-        "paper: no patch shuffling": Trained(replace(PAPER, shuffle_ratio=0.0)),
-        "paper: no noise": Trained(replace(PAPER, noise=0.0)),
-        "paper: pixel loss only": Trained(replace(PAPER, structure_weight=0.0)),
-        "paper: direct, not blind": Trained(replace(PAPER, blind=False)),
-        "Deep Image Prior": Trained(SSDnet.deep_image_prior()),
+        "paper recipe": PAPER,
+        "paper: no block masks": replace(PAPER, mask_ratio=0.0),
+        "paper: no patch shuffling": replace(PAPER, shuffle_ratio=0.0),
+        "paper: no noise": replace(PAPER, noise=0.0),
+        "paper: pixel loss only": replace(PAPER, structure_weight=0.0),
+        "paper: direct, not blind": replace(PAPER, blind=False),
+        "Deep Image Prior": SSDnet.deep_image_prior(),
     },
 }
 
 
 def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
-    """Measure what is missing, one variant after the other."""
-    for block in BLOCKS.values():
-        for name, variant in block.items():
-            for pair in pairs:
-                keys = [(name, pair.group, pair.name, seed) for seed in seeds]
-                left = [key for key in keys if key not in results]
-                if left:
-                    scores = variant.scores(pair.pixels, [seed for *_, seed in left])
-                    results.add(
-                        (key, figures(score.numpy(), pair.mask))
-                        for key, score in zip(left, scores, strict=True)
-                    )
-            print(f"{name} done", file=sys.stderr, flush=True)
+    """Measure what is missing, image by image; variants that train alike share their networks."""
+    variants = {name: variant for block in BLOCKS.values() for name, variant in block.items()}
+    for number, pair in enumerate(pairs):
+        trained: dict[tuple[Recipe, str], list[tuple[Subject, Trained, torch.Generator]]] = {}
+        for name, variant in variants.items():
+            keys = [(name, pair.group, pair.name, seed) for seed in seeds]
+            if all(key in results for key in keys):
+                continue
+            if isinstance(variant, Statistics):
+                scores = [variant.score(pair.pixels, seed) for seed in seeds]
+            else:
+                # The horizon of the average changes nothing but which weights are taken in the end.
+                recipe = (replace(variant.recipe, average=BEST.average), variant.precision)
+                if recipe not in trained:
+                    trained[recipe] = fit(replace(variant, average=BEST.average), pair.pixels, seeds)
+                scores = [
+                    variant.judge(subject, network, generator=generator.clone_state(), progress=silent).score
+                    for subject, network, generator in trained[recipe]
+                ]
+            results.add(
+                (key, figures(score.numpy(), pair.mask)) for key, score in zip(keys, scores, strict=True)
+            )
+        print(f"{number + 1} of {len(pairs)} images", file=sys.stderr, flush=True)
+
+
+def fit(
+    detector: SSDnet, pixels: torch.Tensor, seeds: Sequence[int]
+) -> list[tuple[Subject, Trained, torch.Generator]]:
+    """Train on one image with all seeds together."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
+    subjects = detector.subjects([pixels] * len(seeds), [valid] * len(seeds), generators)
+    networks = detector.train(subjects, generators=generators, progress=silent)
+    return list(zip(subjects, networks, generators, strict=True))
 
 
 def table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+import ssdnet.detectors
 import ssdnet.pipeline
 from ssdnet.batch import Settings, plan, run
 from ssdnet.batch.journal import NAME
 from ssdnet.errors import (
     Cancelled,
+    DetectorError,
     ImageReadError,
     InputError,
     OutputConflictError,
@@ -24,11 +27,13 @@ from ssdnet.errors import (
     UnknownDetectorError,
     UsageError,
 )
+from tests.box_filter import CALLS, BoxFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ssdnet.batch import Job, Outcome
+    from ssdnet.image import Image
     from ssdnet.localization import Localization
 
     Again: TypeAlias = Callable[..., tuple[list[str], list[Outcome]]]
@@ -198,14 +203,14 @@ def test_a_bad_file_does_not_stop_the_others(here: Path, monkeypatch: pytest.Mon
     for number in range(4):
         make_image(here / f"p/{number}.png", seed=number)
     (here / "p/1.png").write_bytes(b"no image")
-    real = ssdnet.pipeline.localize
+    real = ssdnet.pipeline.localize_many
 
-    def faulty(source: str, **arguments: Any) -> Localization:
-        if Path(source).name == "2.png":
+    def faulty(images: Sequence[Image], **arguments: Any) -> list[Localization]:
+        if any(Path(image.name).name == "2.png" for image in images):
             raise ZeroDivisionError("a fault")
-        return real(source, **arguments)
+        return real(images, **arguments)
 
-    monkeypatch.setattr(ssdnet.pipeline, "localize", faulty)
+    monkeypatch.setattr(ssdnet.pipeline, "localize_many", faulty)
     out = Path("out")
     outcomes = list(run(plan(["p"], out), QUICK, out=out))
     assert [type(outcome.error) for outcome in outcomes] == [
@@ -224,6 +229,9 @@ def test_a_bad_file_does_not_stop_the_others(here: Path, monkeypatch: pytest.Mon
         ({"detector": "nope"}, UnknownDetectorError),
         ({"device": "cuda:77"}, UsageError),
         ({"formats": ("pdf",)}, UsageError),
+        ({"formats": ("layers",), "roi": "nowhere.png"}, UsageError),
+        ({"quality": "full"}, UsageError),
+        ({"batch": 0}, UsageError),
         ({"alarms": 0.0}, UsageError),
         ({"alarms": float("nan")}, UsageError),
         ({"alarms": float("inf")}, UsageError),
@@ -252,7 +260,7 @@ def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
     jobs = plan(["p"], out)
     seen: list[float] = []
 
-    def note(done: float, job: Job) -> None:
+    def note(done: float, job: Job, message: str) -> None:
         seen.append(done)
 
     list(run(jobs, QUICK, out=out, progress=note))
@@ -260,7 +268,7 @@ def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
     assert seen[0] == 0
     assert 2 <= seen[-1] <= 3
 
-    def stop(done: float, job: Job) -> None:
+    def stop(done: float, job: Job, message: str) -> None:
         if done >= 1:
             raise Cancelled("enough")
 
@@ -269,6 +277,113 @@ def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
         list(run(jobs, QUICK, out=Path("other"), progress=stop))
     files = [name for name in names_in(Path("other")) if name != NAME]
     assert files in ([], ["0.json", "0.mask.png"])  # complete or not there
+
+
+# Several together -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def together(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Outcome]]:
+    """Five images, of which `1` is broken, and a way to look at them with a detector that decomposes."""
+    point = EntryPoint("box", "tests.box_filter:BoxFilter", ssdnet.detectors.GROUP)
+    monkeypatch.setattr(ssdnet.detectors, "entry_points", lambda group: EntryPoints([point]))
+    for number in range(5):
+        make_image(here / f"p/{number}.png", seed=number)
+    (here / "p/1.png").write_bytes(b"no image")
+
+    def look(batch: int, out: str, detector: str = "box", **more: Any) -> list[Outcome]:
+        CALLS.clear()
+        settings = Settings(detector=detector, device="cpu", formats=("mask", "json"), batch=batch)
+        return list(run(plan(["p", "nowhere.png"], Path(out)), settings, out=Path(out), **more))
+
+    return look
+
+
+def found_in(outcomes: list[Outcome]) -> list[Any]:
+    """What was found, without what differs between runs."""
+    return [
+        outcome.record and {**outcome.record, "seconds": sorted(outcome.record["seconds"])}
+        for outcome in outcomes
+    ]
+
+
+def test_several_together_give_what_each_gives_alone(together: Callable[..., list[Outcome]]) -> None:
+    alone = together(1, "alone")
+    assert CALLS == [1, 1, 1, 1]
+    for batch, calls in ((2, [1, 2, 1]), (3, [2, 2]), (9, [4])):
+        outcomes = together(batch, f"by {batch}")
+        assert calls == CALLS
+        assert [Path(outcome.job.source).stem for outcome in outcomes] == ["0", "1", "2", "3", "4", "nowhere"]
+        assert [type(outcome.error) for outcome in outcomes] == [type(outcome.error) for outcome in alone]
+        assert found_in(outcomes) == found_in(alone)
+        assert outcomes[0].record is not None
+        assert outcomes[0].record["seconds"]["read"] > 0
+    assert found_in(alone)[1] is None
+
+
+def test_one_that_spoils_the_work_on_several_does_not_take_them_down(
+    together: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = together(1, "alone")
+    real = ssdnet.pipeline.localize_many
+
+    def faulty(images: Sequence[Image], **arguments: Any) -> list[Localization]:
+        CALLS.append(len(images))
+        if any(image.name.endswith("2.png") for image in images):
+            raise DetectorError("a fault")
+        return real(images, **{**arguments, "progress": None})
+
+    monkeypatch.setattr(ssdnet.pipeline, "localize_many", faulty)
+    outcomes = together(3, "together")
+    assert [Path(outcome.job.source).stem for outcome in outcomes if outcome.error is not None] == [
+        "1",
+        "2",
+        "nowhere",
+    ]
+    assert str(outcomes[2].error) == "a fault"
+    found, expected = found_in(outcomes), found_in(alone)
+    assert (found[0], *found[3:]) == (expected[0], *expected[3:])
+
+
+def test_too_many_together_are_looked_at_one_by_one(
+    together: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoxFilter, "most", 1)
+    outcomes = together(9, "together")
+    assert CALLS == [4, 1, 1, 1, 1]
+    assert sum(outcome.error is None for outcome in outcomes) == 4
+
+
+def test_the_size_of_a_batch_does_not_matter_to_resuming(together: Callable[..., list[Outcome]]) -> None:
+    first = together(2, "out")
+    (Path("out") / "3.json").unlink()
+    again = together(3, "out", resume=True)
+    assert CALLS == [1]
+    assert [outcome.skipped for outcome in again] == [True, False, True, False, True, False]
+    assert found_in(again) == found_in(first)
+
+
+def test_without_a_network_a_batch_changes_nothing(together: Callable[..., list[Outcome]]) -> None:
+    assert found_in(together(4, "a", detector="rx")) == found_in(together(1, "b", detector="rx"))
+
+
+def test_cancelling_stops_a_batch(together: Callable[..., list[Outcome]]) -> None:
+    seen: list[tuple[float, str, str]] = []
+
+    def note(done: float, job: Job, message: str) -> None:
+        seen.append((done, Path(job.source).stem, message))
+
+    together(3, "out", progress=note)
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    assert (1.5, "0", "filtering, loss 0.25") in seen  # half of the first three
+
+    def stop(done: float, job: Job, message: str) -> None:
+        if message:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        together(3, "other", progress=stop)
+    assert CALLS == [2]
 
 
 # Resuming ---------------------------------------------------------------------------------------------
@@ -280,13 +395,13 @@ def three(here: Path, monkeypatch: pytest.MonkeyPatch) -> Again:
     for number in range(3):
         make_image(here / f"p/{number}.png", seed=number)
     looked: list[str] = []
-    real = ssdnet.pipeline.localize
+    real = ssdnet.pipeline.localize_many
 
-    def counted(source: str, **arguments: Any) -> Localization:
-        looked.append(Path(source).stem)
-        return real(source, **arguments)
+    def counted(images: Sequence[Image], **arguments: Any) -> list[Localization]:
+        looked.extend(Path(image.name).stem for image in images)
+        return real(images, **arguments)
 
-    monkeypatch.setattr(ssdnet.pipeline, "localize", counted)
+    monkeypatch.setattr(ssdnet.pipeline, "localize_many", counted)
     out = Path("out")
 
     def again(resume: bool = True, **change: Any) -> tuple[list[str], list[Outcome]]:

@@ -10,6 +10,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,9 @@ from ssdnet.batch.journal import NAME
 from ssdnet.cli import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from ssdnet.image import Image
     from ssdnet.localization import Localization
 
 SCHEMA = json.loads((Path(ssdnet.export.__file__).parent / "schema.json").read_text(encoding="utf-8"))
@@ -107,6 +110,9 @@ def test_fail_on_anomaly_is_1_only_when_something_is_found(here: Path) -> None:
         (["locate", "a.png", "--device", "cuda:77"], "device 'cuda:77' was asked for"),
         (["locate", "a.png", "--device", "toaster"], "'toaster' is not a device"),
         (["locate", "a.png", "--save", "map,pdf"], "cannot save 'pdf'; choose from map, mask, labels"),
+        (["locate", "a.png", "--save", "layers"], "'rx' does not split the image into layers"),
+        (["locate", "a.png", "--quality", "full"], "has no quality 'full'"),
+        (["locate", "a.png", "--batch", "0"], "not in the range"),
         (["locate", "a.png", "--alarms", "0"], "alarms must be"),
         (["locate", "a.png", "--alarms", "-1"], "alarms must be"),
         (["locate", "a.png", "--alarms", "often"], "is not a valid float"),
@@ -188,14 +194,14 @@ def test_an_input_that_gives_no_image_fails_alone(here: Path) -> None:
 def test_a_fault_in_one_image_is_that_images_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_image(here / "p/a.png")
     make_image(here / "p/b.png")
-    real = ssdnet.pipeline.localize
+    real = ssdnet.pipeline.localize_many
 
-    def faulty(source: str, **arguments: Any) -> Localization:
-        if source.endswith("a.png"):
+    def faulty(images: Sequence[Image], **arguments: Any) -> list[Localization]:
+        if images[0].name.endswith("a.png"):
             raise ZeroDivisionError("a fault")
-        return real(source, **arguments)
+        return real(images, **arguments)
 
-    monkeypatch.setattr(ssdnet.pipeline, "localize", faulty)
+    monkeypatch.setattr(ssdnet.pipeline, "localize_many", faulty)
     result = call("locate", "p")
     assert result.exit_code == 4
     assert result.stderr == f"ssdnet: error: {Path('p/a.png')}: ZeroDivisionError: a fault\n"
@@ -328,6 +334,33 @@ def test_options_reach_the_result(here: Path) -> None:
     assert record["detector"]["name"] in ssdnet.detectors.available()
 
 
+@pytest.fixture
+def box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector of two qualities that splits the image into layers."""
+    point = EntryPoint("box", "tests.box_filter:BoxFilter", ssdnet.detectors.GROUP)
+    monkeypatch.setattr(ssdnet.detectors, "entry_points", lambda group: EntryPoints([point]))
+
+
+@pytest.mark.usefixtures("box")
+def test_layers_and_quality(here: Path) -> None:
+    make_image(here / "p/a.png")
+    make_image(here / "p/b.png", seed=1)
+    words = ("locate", "p", "--json", "--detector", "box", "--batch", "2", "--save", "json,layers", *NEVER)
+    sizes = {}
+    for quality in ("draft", "full"):
+        result = call(*words, "--quality", quality, "--resume")  # another quality is another result
+        assert result.exit_code == 0
+        records = [json.loads(line) for line in result.stdout.splitlines()]
+        for record in records:
+            RECORD.validate(record)
+        sizes[quality] = [record["detector"]["settings"]["size"] for record in records]
+    assert sizes == {"draft": [3, 3], "full": [5, 5]}
+    expected = [NAME, "a.json", "a.layers.tif", "b.json", "b.layers.tif"]
+    assert files_in(here / "ssdnet-results") == expected
+    assert call(*words, "--quality", "best").exit_code == 2
+    assert "quality  draft, full" in call("detectors").stdout
+
+
 def test_resume_tells_the_same_as_the_first_run(here: Path) -> None:
     make_image(here / "p/a.png")
     make_image(here / "p/b.png")
@@ -421,6 +454,43 @@ def test_json_from_standard_input_to_standard_output(here: Path) -> None:
     RECORD.validate(json.loads(done.stdout))
 
 
+SLOW = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+
+@dataclass(frozen=True)
+class Slow:
+    name: ClassVar[str] = "slow"
+    summary: ClassVar[str] = "trains"
+    assumes: ClassVar[str] = "patience"
+    source: ClassVar[str] = "these tests"
+
+    def score(self, pixels, valid, *, generator, progress):
+        weight = torch.zeros((), requires_grad=True)
+        Path("started").touch()
+        for step in range(STEPS):
+            (pixels - weight).square().mean().backward()
+            time.sleep(0.02)
+            progress(step / STEPS, f"training, loss {1 - step / STEPS:.2f}")
+        return pixels.mean(0)
+"""
+
+
+def install_slow(folder: Path, monkeypatch: pytest.MonkeyPatch, *, steps: int) -> None:
+    """Offer processes a detector that trains for that many steps of 20 ms."""
+    (folder / "slow_detector.py").write_text(SLOW.replace("STEPS", str(steps)))
+    about = folder / "slow_detector-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-detector\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[ssdnet.detectors]\nslow = slow_detector:Slow\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 def on_terminal(*arguments: str, piped: bool, columns: int = 160) -> tuple[str, str]:
     """What a run writes to a terminal, and what to standard output when that is a pipe."""
     import pty
@@ -471,6 +541,64 @@ def test_the_bar_stays_out_of_the_pipe(here: Path) -> None:
         str(Path("p/a.png")),
         str(Path("p/b.png")),
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
+def test_the_bar_of_one_image_moves_and_tells_what_the_detector_does(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(here / "a.png")
+    install_slow(here, monkeypatch, steps=80)
+    seen, _ = on_terminal("locate", "a.png", "--save", "json", "--detector", "slow", piped=False)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    told = re.findall(r"(\d+)% 1 of 1 (\S+) training, loss (\d\.\d\d) a\.png", plain)
+    shares, remaining, losses = zip(*told, strict=True)
+    assert len(set(shares)) > 4
+    assert len(set(losses)) > 4
+    assert any(re.fullmatch(r"0:00:0\d", time) for time in remaining)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_detector_that_trains_long_can_be_interrupted(
+    here: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    import pty
+
+    make_image(here / "a.png")
+    install_slow(here, monkeypatch, steps=100_000)
+    master, slave = pty.openpty()
+    code = (
+        "import signal, ssdnet.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "ssdnet.cli.main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "locate", "a.png", "--detector", "slow", "--save", "json"],
+        stdout=subprocess.DEVNULL,
+        stderr=slave if terminal else subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "160"},
+    ) as running:
+        os.close(slave)
+        deadline = time.monotonic() + 60
+        while not (here / "started").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        seen = b""
+        if running.stderr is not None:
+            seen = running.stderr.read()
+        else:
+            with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+                while chunk := os.read(master, 65536):
+                    seen += chunk
+    os.close(master)
+    assert running.returncode == 130
+    assert b"Traceback" not in seen
+    assert seen.rstrip().endswith(b"ssdnet: error: interrupted; 0 of 1 done, --resume does the rest")
+    assert (b"training, loss" in seen) is terminal
+    assert files_in(here / "ssdnet-results") == [NAME]
 
 
 SIGNALS = {"interrupted": signal.SIGINT, "terminated": signal.SIGTERM}

@@ -144,13 +144,13 @@ class Localization:
             stem: first part of the file names; by default the input's file name without its suffix. Images
                 without a file are all called `array`, `tensor`, `PIL image` or `bytes`: give each its own
                 `stem`, or the next one replaces the files of the last.
-            formats: any of `ssdnet.export.FORMATS`; all of them by default.
+            formats: any of `ssdnet.export.FORMATS`; all but `layers`, which is large, by default.
 
         Returns:
             The files written, each complete: they are written under a temporary name and renamed.
 
         Raises:
-            UsageError: an unknown format.
+            UsageError: an unknown format, or `layers` of a detector that does not decompose.
             OutputError: a file could not be written.
         """
         from ssdnet.export import save
@@ -158,7 +158,10 @@ class Localization:
         return save(self, folder, stem=stem, formats=formats)
 
     def plot(self) -> Figure:
-        """The image with outlined regions beside the map of log10 NFA, as a matplotlib figure."""
+        """The image with outlined regions beside the map of log10 NFA, as a matplotlib figure.
+
+        Below them are the three layers, if the detector decomposes.
+        """
         from ssdnet.export.overlay import figure
 
         return figure(self)

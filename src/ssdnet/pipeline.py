@@ -280,13 +280,13 @@ def _detect(
         results = []
         for number, (image, mask, generator) in enumerate(zip(inputs, masks, generators, strict=True)):
             score = detector.score(
-                image, mask, generator=generator, progress=_part(progress, number, len(inputs))
+                image, mask, generator=generator, progress=part(progress, number, len(inputs))
             )
             results.append(_Detection(_checked_score(score, valid[number], detector), None, ()))
         return results
 
 
-def _part(progress: Progress, number: int, count: int) -> Progress:
+def part(progress: Progress, number: int, count: int) -> Progress:
     """The progress of one of several equal parts."""
 
     def report(fraction: float, message: str) -> None:

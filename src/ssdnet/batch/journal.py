@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ssdnet.batch.planning import Job
+
 NAME = ".ssdnet-run.jsonl"
 _VERSION = 2
 
@@ -28,6 +30,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._path = folder / NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +42,10 @@ class Journal:
                         file.write(b"\n")
         except OSError as error:
             raise self._failure(error) from error
+
+    def key(self, job: Job) -> str:
+        """What the lines call the files of a job."""
+        return (job.folder.relative_to(self._folder) / job.stem).as_posix()
 
     def index(self) -> dict[str, int]:
         """Where the last line about each stem is; the lines themselves may not fit into memory."""

@@ -15,6 +15,8 @@ def command() -> None:
         try:
             kind = load(name)
             lines = {"how": kind.summary, "assumes": kind.assumes, "source": kind.source}
+            if qualities := getattr(kind, "qualities", {}):
+                lines["quality"] = ", ".join(qualities)
         except Exception as error:  # another package's fault must not hide the detectors that work
             lines = {"broken": f"{type(error).__name__}: {error}"}
         for word, text in lines.items():

@@ -37,12 +37,17 @@ SOME_FAILED = 4
     help="auto, or one of those that `ssdnet detectors` lists.",
 )
 @click.option(
+    "--quality",
+    metavar="NAME",
+    help="draft or full, for detectors that offer it.  [default: the best]",
+)
+@click.option(
     "--save",
     "formats",
     default="map,mask,labels,overlay,json,csv",
     show_default=True,
     metavar="LIST",
-    help="What to write, with commas between.",
+    help="What to write, with commas between; also: layers, of a detector that splits the image into them.",
 )
 @click.option(
     "--alarms",
@@ -70,6 +75,14 @@ SOME_FAILED = 4
     metavar="N",
     help="Refuse larger images before decoding; 0 = no limit.  [default: 100000000]",
 )
+@click.option(
+    "--batch",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many images a detector that trains works on together: faster, with more memory.",
+)
 @click.option("--page", type=click.IntRange(min=1), metavar="N", help="Page of a file with several, from 1.")
 @click.option("--recursive", is_flag=True, help="Look into subfolders too.")
 @click.option("--resume", is_flag=True, help="Skip what is complete for the same input and settings.")
@@ -79,12 +92,14 @@ def command(
     inputs: Sequence[str],
     out: Path,
     detector: str,
+    quality: str | None,
     formats: str,
     alarms: float,
     roi: str | None,
     device: str,
     seed: int,
     max_pixels: int | None,
+    batch: int,
     page: int | None,
     recursive: bool,
     resume: bool,
@@ -108,6 +123,7 @@ def command(
 
     settings = Settings(
         detector=detector,
+        quality=quality,
         device=device,
         seed=seed,
         alarms=alarms,
@@ -115,6 +131,7 @@ def command(
         page=page,
         max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels or None,
         formats=parse_formats(formats),
+        batch=batch,
     )
     jobs = plan(inputs, out, recursive=recursive)
     report = JsonReport() if as_json else report_for_people(jobs, out)

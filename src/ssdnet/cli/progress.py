@@ -30,16 +30,22 @@ def progress_bar(total: int, *, shown: bool) -> Iterator[Progress | None]:
         progress.TaskProgressColumn(),
         progress.TextColumn("{task.fields[count]}"),
         progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[message]}"),
         progress.TextColumn("{task.fields[name]}"),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,  # JSON that goes into a pipe must stay there
     )
     with bar:
-        task = bar.add_task("", total=total, count="", name="")
+        task = bar.add_task("", total=total, count="", message="", name="")
 
-        def update(done: float, job: Job) -> None:
-            name = escape(printable(job.name))
-            bar.update(task, completed=done, count=f"{min(int(done) + 1, total)} of {total}", name=name)
+        def update(done: float, job: Job, message: str) -> None:
+            bar.update(
+                task,
+                completed=done,
+                count=f"{min(int(done) + 1, total)} of {total}",
+                message=escape(printable(message)),
+                name=escape(printable(job.name)),
+            )
 
         yield update

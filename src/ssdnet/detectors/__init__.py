@@ -66,8 +66,6 @@ def create(name: str, quality: str | None = None) -> Detector:
         return detector()
     offered = getattr(detector, "qualities", {})
     if quality not in offered:
-        choice = (
-            f"choose from {', '.join(offered)}" if offered else "it comes in one quality only, leave it out"
-        )
+        choice = f"choose from {', '.join(offered)}" if offered else "it has one only, leave it out"
         raise UsageError(f"detector '{name}' has no quality '{quality}': {choice}")
     return detector(**offered[quality])

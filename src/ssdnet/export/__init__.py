@@ -8,6 +8,9 @@
 | `overlay` | `<stem>.overlay.png` | `overlay.write_overlay` |
 | `json` | `<stem>.json` | `record.write_json` |
 | `csv` | `<stem>.csv` | `table.write_csv` |
+| `layers` | `<stem>.layers.tif` | `rasters.write_layers` |
+
+`layers` is written only when it is asked for: it is several times as large as the image.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from ssdnet.export.atomic import Writer
     from ssdnet.localization import Localization
 
-__all__ = ["FORMATS", "SUFFIXES", "parse_formats", "save"]
+__all__ = ["DEFAULT_FORMATS", "FORMATS", "SUFFIXES", "check_layers", "parse_formats", "save"]
 
 
 class _Format(NamedTuple):
@@ -42,10 +45,14 @@ _FORMATS = {
     "overlay": _Format(".overlay.png", "overlay:write_overlay"),
     "json": _Format(".json", "record:write_json"),
     "csv": _Format(".csv", "table:write_csv"),
+    "layers": _Format(".layers.tif", "rasters:write_layers"),
 }
 
 FORMATS = tuple(_FORMATS)
 """The names of all formats."""
+
+DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "layers")
+"""Those that are written when none is named."""
 
 SUFFIXES = {name: kind.suffix for name, kind in _FORMATS.items()}
 """What follows the stem in the file name of each format."""
@@ -55,18 +62,36 @@ def parse_formats(formats: str | Iterable[str] | None) -> tuple[str, ...]:
     """The formats that were asked for, each once, in the order of `FORMATS`.
 
     Args:
-        formats: names, or one string with commas between them; None = all.
+        formats: names, or one string with commas between them; None = `DEFAULT_FORMATS`.
 
     Raises:
         UsageError: a name is unknown.
     """
     if formats is None:
-        return FORMATS
+        return DEFAULT_FORMATS
     words = [word.strip() for word in (formats.split(",") if isinstance(formats, str) else formats)]
     for word in words:
         if word not in _FORMATS:
             raise UsageError(f"cannot save '{word}'; choose from {', '.join(FORMATS)}")
     return tuple(name for name in FORMATS if name in words)
+
+
+def check_layers(formats: Iterable[str], detector: str, *, decomposes: bool) -> None:
+    """Refuse to write layers where there are none.
+
+    Args:
+        formats: what is to be written.
+        detector: the name of the detector that makes the result.
+        decomposes: whether it splits the image into layers.
+
+    Raises:
+        UsageError: `layers` is among the formats, and it does not.
+    """
+    if "layers" in formats and not decomposes:
+        raise UsageError(
+            f"cannot save 'layers': detector '{detector}' does not split the image into layers; "
+            'use one that does, such as ssdnet (--detector ssdnet, or detector="ssdnet")'
+        )
 
 
 def save(
@@ -85,17 +110,18 @@ def save(
         folder: where to write.
         stem: first part of the file names; by default the input's file name without its suffix, which for
             an image without a file is `array`, `tensor`, `PIL image` or `bytes`.
-        formats: any of `FORMATS`; all of them by default.
+        formats: any of `FORMATS`; `DEFAULT_FORMATS` when None.
 
     Returns:
         The files written. All of them are written under temporary names first, so that a failure leaves
         none of them and whatever was there before.
 
     Raises:
-        UsageError: an unknown format, or a stem that is not a file name.
+        UsageError: an unknown format, layers of a result that has none, or a stem that is not a file name.
         OutputError: a file could not be written.
     """
     chosen = parse_formats(formats)
+    check_layers(chosen, localization.detector, decomposes=localization.normal is not None)
     stem = Path(localization.image.name).stem if stem is None else stem
     if stem in {"", ".."} or stem != Path(stem).name or "\\" in stem:
         raise UsageError(f"'{stem}' cannot be the beginning of a file name")

@@ -34,6 +34,14 @@ def display_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def fitted_size(height: int, width: int, longest: int) -> tuple[int, int]:
+    """Height and width with a long side of at most `longest`: reduced, or enlarged by a whole number."""
+    longer = max(height, width)
+    if longer <= longest:
+        return height * (longest // longer), width * (longest // longer)
+    return max(1, round(height * longest / longer)), max(1, round(width * longest / longer))
+
+
 def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     """`(H, W, 3)` colours of an image.
 
@@ -42,16 +50,33 @@ def to_rgb(image: Image) -> npt.NDArray[np.uint8]:
     stretched, all channels alike, between percentiles 1 and 99.5 of the valid pixels.
     """
     pixels = image.pixels
-    if image.channels == 2:
-        pixels = pixels.mean(axis=2, keepdims=True, dtype=np.float64)
-        if image.pixels.dtype in (np.uint8, np.bool_):
-            pixels = (pixels * (255 if image.pixels.dtype == np.bool_ else 1)).round().astype(np.uint8)
-    pixels = pixels[:, :, :3]
-    if pixels.dtype == np.bool_:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    elif pixels.dtype != np.uint8:
-        pixels = _stretch(pixels, image.valid, image.outside_roi)
-    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    # What is only outside the roi is shown too.
+    shown = image.valid if image.outside_roi is None else image.valid | image.outside_roi
+    if pixels.dtype == np.uint8 and image.channels != 2:
+        return np.broadcast_to(pixels[:, :, :3], (*pixels.shape[:2], 3))  # nothing to compute
+    return _stretched(shown_channels(pixels), shown, _range(image))
+
+
+def to_rgb_like(image: Image, values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """`(H, W, 3)` colours of other values for an image's pixels: equal values have equal colours."""
+    return _stretched(shown_channels(values), np.isfinite(values).all(axis=2), _range(image))
+
+
+def shown_channels(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Those of `(H, W, C)` that are shown, one or three: the mean of two, of more the first three."""
+    if pixels.shape[2] == 2:
+        mean: npt.NDArray[np.float64] = pixels.mean(axis=2, keepdims=True, dtype=np.float64)
+        return mean
+    return pixels[:, :, :3]
+
+
+def sampled(pixels: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Enough of the valid pixels to know their percentiles, `(N, C)`."""
+    step = max(1, int(np.sqrt(valid.size / _SAMPLE)))
+    sample = pixels[::step, ::step][valid[::step, ::step]].astype(np.float64)
+    if sample.size == 0:  # the few valid pixels fell between the steps
+        sample = pixels[valid].astype(np.float64)
+    return sample
 
 
 def resize_colours(rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -80,19 +105,24 @@ def resize_extreme(
     return out
 
 
-def _stretch(
-    pixels: npt.NDArray[Any], valid: npt.NDArray[np.bool_], outside: npt.NDArray[np.bool_] | None
+def _range(image: Image) -> tuple[float, float]:
+    """What is shown black, and what white."""
+    if image.pixels.dtype == np.uint8:
+        return 0.0, 255.0
+    if image.pixels.dtype == np.bool_:
+        return 0.0, 1.0
+    low, high = np.percentile(sampled(shown_channels(image.pixels), image.valid), _PERCENTILES)
+    return float(low), float(high)
+
+
+def _stretched(
+    pixels: npt.NDArray[Any], shown: npt.NDArray[np.bool_], limits: tuple[float, float]
 ) -> npt.NDArray[np.uint8]:
-    """Stretched by what is valid; what is only outside the roi is shown too."""
-    step = max(1, int(np.sqrt(valid.size / _SAMPLE)))
-    sample = pixels[::step, ::step][valid[::step, ::step]].astype(np.float64)
-    if sample.size == 0:  # the few valid pixels fell between the steps
-        sample = pixels[valid].astype(np.float64)
-    if sample.size == 0:
-        return np.zeros(pixels.shape, dtype=np.uint8)
-    low, high = np.percentile(sample, _PERCENTILES)
-    shown = valid if outside is None else valid | outside
-    values = np.where(shown[:, :, np.newaxis], pixels, low).astype(np.float64) - low
+    """Black to white between the limits; all grey when there is nothing between them."""
+    low, high = limits
+    size = (*pixels.shape[:2], 3)
     if high <= low:
-        return np.full(pixels.shape, 128, dtype=np.uint8)
-    return np.asarray((np.clip(values / (high - low), 0, 1) * 255).round(), dtype=np.uint8)
+        return np.full(size, 128, dtype=np.uint8)
+    values = np.where(shown[:, :, np.newaxis], pixels, low).astype(np.float64) - low
+    levels = (np.clip(values / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    return np.broadcast_to(levels, size)

@@ -1,4 +1,4 @@
-"""The three pictures that programs read: map, mask and labels, each exactly as large as the input."""
+"""The pictures that programs read: map, mask, labels and layers, each exactly as large as the input."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ssdnet.localization import Localization
+
+LAYERS = ("normal", "anomaly", "noise")
+"""The pages of the layers' file, in their order; properties of `Localization`."""
+
+_PAGE_NAME = 285
+"""The TIFF tag."""
 
 
 def write_map(localization: Localization, file: BinaryIO) -> None:
@@ -39,3 +45,32 @@ def write_labels(localization: Localization, file: BinaryIO) -> None:
     from PIL import Image
 
     Image.fromarray(localization.labels.astype(np.uint16, copy=False)).save(file, "PNG")
+
+
+def write_layers(localization: Localization, file: BinaryIO) -> None:
+    """Layers: TIFF of three pages, normal, anomaly and noise, whose sum is the image; NaN = missing.
+
+    Each page has the image's channels, and its name as `PageName` and `ImageDescription`.
+    """
+    import tifffile
+
+    normal = localization.normal
+    if normal is None:
+        raise ValueError("there are no layers")
+    channels = normal.shape[2]
+    colour = channels == 3
+    # A file of more than 4 GiB needs other offsets; how far it can be deflated shows too late.
+    with tifffile.TiffWriter(file, bigtiff=3 * normal.nbytes > 2**32 - 2**25) as pages:
+        for name in LAYERS:
+            values = getattr(localization, name)
+            pages.write(
+                values[:, :, 0] if channels == 1 else values,
+                photometric="rgb" if colour else "minisblack",
+                planarconfig=None if channels == 1 else "contig",
+                extrasamples=None if colour else ["unspecified"] * (channels - 1),
+                compression="adobe_deflate",
+                metadata=None,
+                description=name,
+                extratags=[(_PAGE_NAME, "s", 0, name, True)],
+                software=False,
+            )

@@ -106,7 +106,7 @@ class SSDnet:
     """Weight of the distance of random features, that is of `rx` (ours)."""
     learned: float = 0.3
     """Weight of the distance of the decoder's features, for each of its levels (ours)."""
-    residual: float = 0.5
+    residual: float = 0.4
     """Weight of the distance of the signed residual at several scales (ours)."""
     raw: float = 0.0
     """Weight of the residual itself (paper)."""
@@ -164,51 +164,53 @@ class SSDnet:
         Raises:
             DetectorError: the training failed.
         """
-        subjects = [
-            self._subject(image, known, generator)
-            for image, known, generator in zip(pixels, valid, generators, strict=True)
-        ]
+        subjects = self.subjects(pixels, valid, generators)
         groups: dict[tuple[int, int], list[int]] = {}
         for number, image in enumerate(pixels):
             groups.setdefault((len(image), min(self.patch, *image.shape[1:])), []).append(number)
         results: dict[int, Decomposition] = {}
-        done = 0
         for members in groups.values():
-
-            def report(fraction: float, message: str, before: int = done, size: int = len(members)) -> None:
-                progress((before + fraction * size) / len(pixels), message)
-
-            trained = self._train(
-                [subjects[i] for i in members],
-                [generators[i] for i in members],
-                functools.partial(_scaled, report, 0.0, _TRAINING),
+            start, size = len(results) / len(pixels), len(members) / len(pixels)
+            trained = self.train(
+                [subjects[number] for number in members],
+                generators=[generators[number] for number in members],
+                progress=functools.partial(_scaled, progress, start, _TRAINING * size),
             )
+            share = (1 - _TRAINING) / len(pixels)
             for place, (number, network) in enumerate(zip(members, trained, strict=True)):
-                share = (1 - _TRAINING) / len(members)
-                results[number] = self._judge(
+                before = start + _TRAINING * size + place * share
+                results[number] = self.judge(
                     subjects[number],
                     network,
-                    generators[number],
-                    functools.partial(_scaled, report, _TRAINING + place * share, share),
+                    generator=generators[number],
+                    progress=functools.partial(_scaled, progress, before, share),
                 )
-            done += len(members)
         return [results[number] for number in range(len(pixels))]
 
-    def _subject(self, pixels: torch.Tensor, valid: torch.Tensor, generator: torch.Generator) -> Subject:
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        own = torch.Generator(pixels.device).manual_seed(seed)
-        inputs = pixels
-        if self.input == "noise":
-            inputs = torch.randn(pixels.shape, generator=own, device=pixels.device)
-        return Subject(torch.where(valid, pixels, 0), inputs, valid, own)
+    def subjects(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        generators: Sequence[torch.Generator],
+    ) -> list[Subject]:
+        """What the networks shall learn, for `train`; the arguments are those of `decompose`."""
+        subjects = []
+        for image, known, generator in zip(pixels, valid, generators, strict=True):
+            seed = int(torch.randint(2**62, (1,), generator=generator))
+            own = torch.Generator(image.device).manual_seed(seed)
+            inputs = image
+            if self.input == "noise":
+                inputs = torch.randn(image.shape, generator=own, device=image.device)
+            subjects.append(Subject(torch.where(known, image, 0), inputs, known, own))
+        return subjects
 
-    def _train(
-        self, subjects: Sequence[Subject], generators: Sequence[torch.Generator], progress: Progress
-    ) -> list[Trained]:
+    @property
+    def recipe(self) -> Recipe:
+        """What of the configuration decides the training."""
         sizes = self.block_sizes
         if self.guard and self.blind:
             sizes = (*sizes, self.block + 2 * self.guard)  # what it will be asked to bridge
-        recipe = Recipe(
+        return Recipe(
             widths=self.widths,
             steps=self.steps,
             batch=self.batch,
@@ -225,22 +227,29 @@ class SSDnet:
             plateau=self.plateau,
             average=self.average,
         )
-        device = subjects[0].pixels.device
-        return train(
-            subjects,
-            recipe,
-            generators=generators,
-            precision=functools.partial(_context, self.precision, device),
-            progress=progress,
-        )
+
+    def train(
+        self, subjects: Sequence[Subject], *, generators: Sequence[torch.Generator], progress: Progress
+    ) -> list[Trained]:
+        """One network for each image, see `training.train`."""
+        precision = functools.partial(_context, self.precision, subjects[0].pixels.device)
+        return train(subjects, self.recipe, generators=generators, precision=precision, progress=progress)
 
     @torch.no_grad()
-    def _judge(
-        self, subject: Subject, trained: Trained, generator: torch.Generator, progress: Progress
+    def judge(
+        self, subject: Subject, trained: Trained, *, generator: torch.Generator, progress: Progress
     ) -> Decomposition:
-        """Reconstruct and score one image with its own network."""
+        """Reconstruct and score one image with its own network.
+
+        Args:
+            subject: the image.
+            trained: from `train`.
+            generator: draws the random features.
+            progress: called now and then.
+        """
         progress(0.0, "reconstruction")
-        network, pixels, valid = trained.network, subject.pixels, subject.valid
+        network = trained.averaged if self.average > 0 else trained.last
+        pixels, valid = subject.pixels, subject.valid
         with _context(self.precision, pixels.device):
             normal = predict_blind(
                 network,

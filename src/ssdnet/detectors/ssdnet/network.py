@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _SLOPE = 0.1  # of the activation below zero
 
@@ -81,10 +81,10 @@ class Network(nn.Module):
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def select(self, index: int) -> Network:
-        """A copy of one of the networks."""
+    def select(self, index: int, parameters: Iterable[torch.Tensor] | None = None) -> Network:
+        """A copy of one of the networks, with its own weights or those among other `parameters`."""
         single = Network(self.channels, self.widths).to(self.head.weight.device)
-        for own, other in zip(self.parameters(), single.parameters(), strict=True):
+        for own, other in zip(parameters or self.parameters(), single.parameters(), strict=True):
             other.copy_(own.chunk(self.networks)[index])
         return single
 

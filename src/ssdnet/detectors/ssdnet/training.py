@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,10 @@ class Subject:
 class Trained:
     """One network and how it came to be."""
 
-    network: Network
+    averaged: Network
+    """With the exponential average of its weights."""
+    last: Network
+    """With the weights of the last step."""
     loss: float
     """Mean over the last steps."""
     steps: int
@@ -91,7 +93,7 @@ def train(
         recipe: how.
         generators: on the CPU, draw the weights.
         precision: makes the context in which the network runs.
-        progress: called with the share of `recipe.steps` and a line with loss and time left.
+        progress: called with the share of `recipe.steps` and a line with the loss.
 
     Raises:
         DetectorError: a loss is no longer a number.
@@ -107,7 +109,6 @@ def train(
     watched = [_Watched.of(subject, recipe) for subject in subjects]
     losses = torch.zeros(recipe.steps, count, device=device)
     finished: dict[int, Trained] = {}
-    start = time.perf_counter()
 
     for step in range(recipe.steps):
         optimizer.param_groups[0]["lr"] = recipe.learning_rate * min(1.0, (step + 1) / _WARM_UP)
@@ -145,16 +146,9 @@ def train(
                     )
                 last = step + 1 == recipe.steps or _has_settled(losses[: step + 1, number], recipe.plateau)
                 if last and number not in finished:
-                    for parameter, average in zip(parameters, averages, strict=True):
-                        parameter.grad = None
-                        _swap(parameter, average, number, count)
-                    finished[number] = Trained(network.select(number), value, step + 1)
-                    for parameter, average in zip(parameters, averages, strict=True):
-                        _swap(parameter, average, number, count)
-            taken = (time.perf_counter() - start) / (step + 1)
-            left = taken * (recipe.steps - step - 1)
-            value = sum(recent) / count
-            progress((step + 1) / recipe.steps, f"training, loss {value:.3f}, {left:.0f} s left")
+                    averaged, newest = network.select(number, averages), network.select(number)
+                    finished[number] = Trained(averaged, newest, value, step + 1)
+            progress((step + 1) / recipe.steps, f"training, loss {sum(recent) / count:.3f}")
             if len(finished) == count:
                 break
     return [finished[number] for number in range(count)]
@@ -164,19 +158,10 @@ def train(
 def _average(
     averages: Sequence[torch.Tensor], parameters: Sequence[torch.Tensor], step: int, horizon: float
 ) -> None:
-    """Move the exponential average of the weights along; without a horizon it is the weights themselves."""
+    """Move the exponential average of the weights along."""
     # The first steps count like a plain mean, so that the average forgets where it began.
-    share = 1.0 if horizon <= 0 else max(1 / horizon, 1 / (step + 1))
+    share = max(1 / max(horizon, 1.0), 1 / (step + 1))
     torch._foreach_lerp_(list(averages), list(parameters), share)
-
-
-@torch.no_grad()
-def _swap(parameter: torch.Tensor, average: torch.Tensor, number: int, count: int) -> None:
-    """Exchange one network's weights and their average."""
-    own, other = parameter.chunk(count)[number], average.chunk(count)[number]
-    kept = own.clone()
-    own.copy_(other)
-    other.copy_(kept)
 
 
 def _has_settled(losses: torch.Tensor, plateau: float) -> bool:
