@@ -1,6 +1,6 @@
 """Accuracy on the core sets: anomaly maps of every image, for `score_maps.py` to score.
 
-    python benchmarks/core.py DATA MAPS [--detector rx] [--seed 0]
+    python benchmarks/core.py DATA MAPS [--detector rx] [--quality full] [--batch 1] [--seed 0]
     python DATA/../tools/score_maps.py MAPS DATA
 
 DATA holds one folder a set, each with `images/`. For each core set this is the same as
@@ -34,12 +34,17 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("maps", type=Path)
     parser.add_argument("--detector", default="auto")
+    parser.add_argument("--quality")
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     for name in CORE:
         images = arguments.data / name / "images"
         command = [sys.executable, "-m", "ssdnet", "locate", str(images), "-o", str(arguments.maps / name)]
         command += ["--save", "map", "--detector", arguments.detector, "--seed", str(arguments.seed)]
+        command += ["--batch", str(arguments.batch)]
+        if arguments.quality is not None:
+            command += ["--quality", arguments.quality]
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         print(

@@ -1,6 +1,6 @@
-"""Measured against promised false alarms of `rx` on clean images.
+"""Measured against promised false alarms of a detector on clean images.
 
-    python benchmarks/false_alarms.py [--images 40] [--sizes 64 128 256 512]
+    python benchmarks/false_alarms.py [--detector auto] [--images 40] [--sizes 64 128 256 512] [--batch 1]
 
 Clean images: the textures of `ssdnet.samples`, white noise, and crops of scikit-image's brick, grass and
 gravel. For each kind: the share of images in which something is found at `alarms` = 1, 0.1 and 0.01. With a
@@ -58,6 +58,8 @@ def main() -> int:
     )
     parser.add_argument("--images", type=int, default=40, help="of each kind and size")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
+    parser.add_argument("--detector", default="auto")
+    parser.add_argument("--batch", type=int, default=1, help="images looked at together")
     arguments = parser.parse_args()
     kinds: dict[str, Callable[[int, int], Iterator[npt.NDArray[Any]]]] = {
         name: textures(name) for name in samples.TEXTURES
@@ -69,11 +71,13 @@ def main() -> int:
     print("| clean images | number | alarms 1 | 0.1 | 0.01 |\n| --- | --- | --- | --- | --- |")
     everything = []
     for name, images in kinds.items():
-        found = [
-            ssdnet.localize(image).pred_score
-            for side in arguments.sizes
-            for image in images(side, arguments.images)
-        ]
+        found = []
+        for side in arguments.sizes:
+            all_of_it = list(images(side, arguments.images))
+            for first in range(0, len(all_of_it), arguments.batch):
+                some = all_of_it[first : first + arguments.batch]
+                results = ssdnet.localize_many(some, detector=arguments.detector)
+                found += [result.pred_score for result in results]
         everything += found
         print(_row(name, found), flush=True)
     print(_row("**all**", everything))

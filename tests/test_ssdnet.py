@@ -200,6 +200,18 @@ def test_missing_pixels_are_filled_in_better_than_by_the_mean():
     assert error < 0.8 * baseline
 
 
+def test_a_defect_leaves_less_trace_in_the_normal_layer_when_it_is_hidden():
+    sample = samples.sample("twill", "hole", (128, 128), seed=3)
+    clean = samples.texture("twill", (128, 128), seed=3).astype(np.float64)
+    results = [
+        ssdnet.localize(sample.image, detector=SSDnet(**QUICK, steps=80, hide_anomalies=hide))
+        for hide in (True, False)
+    ]
+    hidden, shown = (np.abs(np.asarray(result.normal) - clean)[sample.mask].mean() for result in results)
+    assert hidden < 0.8 * shown
+    np.testing.assert_array_equal(results[0].anomaly_map, results[1].anomaly_map)
+
+
 def test_training_brings_the_prediction_nearer_to_what_is_normal():
     sample = samples.sample("plain_weave", "knot", (96, 96), seed=3)
     trained, untrained_ = (

@@ -87,7 +87,7 @@ class Localization:
     def noise(self) -> npt.NDArray[np.floating] | None:
         """`(H, W, C)`, what all else differs from `normal` by; 0 in the regions, NaN where missing.
 
-        `normal + anomaly + noise` is the image.
+        `normal + anomaly + noise` is the image: exactly up to 16 bits, otherwise to the rounding of float64.
         """
         return self._residual(~self.mask)
 

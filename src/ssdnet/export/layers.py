@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssdnet.localization import Localization
 
 _TITLES = (
-    "normal: as the surroundings suggest",
+    "normal: as it should look",
     "anomaly: what does not belong",
     "noise: what chance explains",
 )

@@ -24,7 +24,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
+from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposition
 from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet.blind import framed, predict_blind
@@ -36,11 +38,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ssdnet.detectors.protocol import Progress
+    from ssdnet.detectors.ssdnet.network import Network
 
 __all__ = ["SSDnet"]
 
 _TRAINING = 0.85
 """Share of the work that is training, for the progress bar."""
+
+_RIM = 6
+"""Pixels around what looks anomalous that are hidden with it: its blurred edge must not tell."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,9 @@ class SSDnet:
     of it helps to predict the rest."""
     offsets: int = 2
     """Shifted grids of blocks whose predictions are averaged: more of them leave less of a pattern."""
+    hide_anomalies: bool = True
+    """Whether the normal layer is predicted once more with all that looks anomalous hidden, so that a defect
+    larger than a block leaves no trace in it; of no influence on the score (ours)."""
     texture: float = 1.0
     """Weight of the distance of random features, that is of `rx` (ours)."""
     learned: float = 0.3
@@ -250,15 +259,8 @@ class SSDnet:
         progress(0.0, "reconstruction")
         network = trained.averaged if self.average > 0 else trained.last
         pixels, valid = subject.pixels, subject.valid
-        with _context(self.precision, pixels.device):
-            normal = predict_blind(
-                network,
-                subject.inputs,
-                valid if self.input == "image" else torch.ones_like(valid),
-                block=self.block,
-                guard=self.guard,
-                offsets=self.offsets if self.blind else 0,
-            )
+        known = valid if self.input == "image" else torch.ones_like(valid)
+        normal = self._predict(network, subject.inputs, known)
         residual = torch.where(valid, pixels - normal, 0)
         maps = []
         if self.raw > 0:
@@ -276,7 +278,35 @@ class SSDnet:
             progress(0.7, "texture")
             score = RX().score(pixels, valid, generator=generator, progress=_silent)
             maps.append((self.texture, score.clamp_min(1e-12).log()))
-        return Decomposition(score=fuse(maps, valid), normal=normal)
+        score = fuse(maps, valid)
+        if self.hide_anomalies and self.blind:
+            progress(0.9, "normal layer")
+            doubtful = _doubtful(score, valid)
+            if bool(doubtful.any()):
+                normal = torch.where(
+                    doubtful, self._predict(network, subject.inputs, known & ~doubtful), normal
+                )
+        return Decomposition(score=score, normal=normal)
+
+    def _predict(self, network: Network, inputs: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """`(C, H, W)` prediction from what is known."""
+        with _context(self.precision, inputs.device):
+            return predict_blind(
+                network,
+                inputs,
+                known,
+                block=self.block,
+                guard=self.guard,
+                offsets=self.offsets if self.blind else 0,
+            )
+
+
+def _doubtful(score: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """`(H, W)` bool: what chance does less than once an image, and a rim around it."""
+    values = torch.where(valid, score, torch.nan).cpu().numpy()
+    rare = torch.from_numpy(fit_null(values).log10_nfa(values) < 0).to(score.device)
+    size = 2 * _RIM + 1
+    return F.max_pool2d(rare.float()[None, None], size, stride=1, padding=_RIM)[0, 0] > 0
 
 
 def _scaled(progress: Progress, start: float, size: float, fraction: float, message: str) -> None:
