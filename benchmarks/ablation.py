@@ -73,7 +73,7 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "pixel loss only": replace(BEST, structure_weight=0.0),
         "direct, not blind": replace(BEST, blind=False),
         "guard of 8 pixels": replace(BEST, guard=8),
-        "down-weighting": replace(BEST, downweight=not BEST.downweight),
+        "down-weighting": replace(BEST, downweight=True),
         "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
         "no weight averaging": replace(BEST, average=0.0),
         "without texture statistics": replace(BEST, texture=0.0),
@@ -88,6 +88,9 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "paper: no noise": replace(PAPER, noise=0.0),
         "paper: pixel loss only": replace(PAPER, structure_weight=0.0),
         "paper: direct, not blind": replace(PAPER, blind=False),
+        "paper: with a guard of 8 pixels": replace(PAPER, guard=8),
+        "paper: with down-weighting": replace(PAPER, downweight=True),
+        "paper: with weight averaging": replace(PAPER, average=BEST.average),
         "Deep Image Prior": SSDnet.deep_image_prior(),
     },
 }
