@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 
 from pairs import Pair, interval, load, mean_of_sets
-from results import Results, figures
+from results import Key, Results, digest, figures
 from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance
@@ -65,14 +65,14 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "our best": BEST,
         "rx, no network": Statistics(),
         "rx and the residual of a local mean, no network": Statistics(local_mean=6.0),
-        "untrained network": replace(BEST, steps=1),
+        "untrained network (one step)": replace(BEST, steps=1),
         "draft quality": replace(BEST, **SSDnet.qualities["draft"]),
         "no block masks": replace(BEST, mask_ratio=0.0),
         "no patch shuffling": replace(BEST, shuffle_ratio=0.0),
         "no noise": replace(BEST, noise=0.0),
         "pixel loss only": replace(BEST, structure_weight=0.0),
         "direct, not blind": replace(BEST, blind=False),
-        "guard of 8 pixels": replace(BEST, guard=8),
+        "guard of 8 pixels, trained with it": replace(BEST, guard=8),
         "down-weighting": replace(BEST, downweight=True),
         "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
         "no weight averaging": replace(BEST, average=0.0),
@@ -88,7 +88,7 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "paper: no noise": replace(PAPER, noise=0.0),
         "paper: pixel loss only": replace(PAPER, structure_weight=0.0),
         "paper: direct, not blind": replace(PAPER, blind=False),
-        "paper: with a guard of 8 pixels": replace(PAPER, guard=8),
+        "paper: with a guard of 8 pixels, trained with it": replace(PAPER, guard=8),
         "paper: with down-weighting": replace(PAPER, downweight=True),
         "paper: with weight averaging": replace(PAPER, average=BEST.average),
         "Deep Image Prior": SSDnet.deep_image_prior(),
@@ -100,10 +100,10 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
     """Measure what is missing, image by image; variants that train alike share their networks."""
     variants = {name: variant for block in BLOCKS.values() for name, variant in block.items()}
     for number, pair in enumerate(pairs):
-        trained: dict[tuple[Recipe, str], list[tuple[Subject, Trained, torch.Generator]]] = {}
+        trained: dict[tuple[Recipe, str], list[tuple[Subject, Trained]]] = {}
         for name, variant in variants.items():
-            keys = [(name, pair.group, pair.name, seed) for seed in seeds]
-            if all(key in results for key in keys):
+            keys = [key(name, variant, pair, seed) for seed in seeds]
+            if all(each in results for each in keys):
                 continue
             if isinstance(variant, Statistics):
                 scores = [variant.score(pair.pixels, seed) for seed in seeds]
@@ -113,8 +113,10 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
                 if recipe not in trained:
                     trained[recipe] = fit(replace(variant, average=BEST.average), pair.pixels, seeds)
                 scores = [
-                    variant.judge(subject, network, generator=generator.clone_state(), progress=silent).score
-                    for subject, network, generator in trained[recipe]
+                    variant.judge(
+                        subject, network, generator=torch.Generator().manual_seed(seed), progress=silent
+                    ).score
+                    for seed, (subject, network) in zip(seeds, trained[recipe], strict=True)
                 ]
             results.add(
                 (key, figures(score.numpy(), pair.mask)) for key, score in zip(keys, scores, strict=True)
@@ -122,15 +124,18 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
         print(f"{number + 1} of {len(pairs)} images", file=sys.stderr, flush=True)
 
 
-def fit(
-    detector: SSDnet, pixels: torch.Tensor, seeds: Sequence[int]
-) -> list[tuple[Subject, Trained, torch.Generator]]:
+def key(name: str, variant: Statistics | SSDnet, pair: Pair, seed: int) -> Key:
+    """Under which a figure is kept."""
+    return (name, digest(variant, tuple(pair.pixels.shape)), pair.group, pair.name, seed)
+
+
+def fit(detector: SSDnet, pixels: torch.Tensor, seeds: Sequence[int]) -> list[tuple[Subject, Trained]]:
     """Train on one image with all seeds together."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
     subjects = detector.subjects([pixels] * len(seeds), [valid] * len(seeds), generators)
     networks = detector.train(subjects, generators=generators, progress=silent)
-    return list(zip(subjects, networks, generators, strict=True))
+    return list(zip(subjects, networks, strict=True))
 
 
 def table(
@@ -141,8 +146,8 @@ def table(
     rows = []
     for first, block in BLOCKS.items():
         values = {
-            name: np.array([[results[name, p.group, p.name, s] for s in seeds] for p in pairs])
-            for name in block
+            name: np.array([[results[key(name, variant, p, s)] for s in seeds] for p in pairs])
+            for name, variant in block.items()
         }
         for name in block:
             each = np.array([mean_of_sets(values[name][:, i], groups) for i in range(len(seeds))])

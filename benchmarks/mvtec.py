@@ -4,10 +4,10 @@
 
 MVTEC holds `<category>/test/<defect>/NAME.png` and `<category>/ground_truth/<defect>/NAME_mask.png`, as the
 data set comes; without a category its five textures are taken (carpet, grid, leather, tile, wood). Only
-`test` is looked at, each image alone. Images with a defect are reduced so that the shorter side has `--size`
-pixels (masks by area average, > 0.3; 0 keeps the full size). Printed per category: the mean over images of
-each image's own AUROC and AP, and both pooled, with one threshold for all its pixels, since the paper does
-not say which of the two it means.
+`test` is looked at, each image alone. Images are reduced so that the shorter side has `--size` pixels (masks
+by area average, > 0.3; 0 keeps the full size). Printed per category: the mean over images with a defect of
+each image's own AUROC and AP, and both pooled, with one threshold for all pixels of all test images, the good
+ones included, since the paper does not say which of the two it means.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ from results import figures
 TEXTURES = ("carpet", "grid", "leather", "tile", "wood")
 
 
-def pairs(category: Path) -> list[tuple[Path, Path]]:
-    """Images with a defect, and their masks."""
-    found = []
+def pairs(category: Path) -> list[tuple[Path, Path | None]]:
+    """All test images, and the masks of those with a defect."""
+    found: list[tuple[Path, Path | None]] = []
     for image in sorted((category / "test").glob("*/*.png")):
-        if image.parent.name != "good":
-            mask = category / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
-            if not mask.exists():
-                raise SystemExit(f"{mask} is missing: the mask of {image}")
+        mask = category / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
+        if image.parent.name == "good":
+            found.append((image, None))
+        elif mask.exists():
             found.append((image, mask))
-    if not found:
+        else:
+            raise SystemExit(f"{mask} is missing: the mask of {image}")
+    if not any(mask for _, mask in found):
         raise SystemExit(f"no image in {category / 'test'}/<defect>/*.png")
     return found
 
@@ -50,12 +52,12 @@ def reduced(path: Path, size: int) -> Image.Image:
         return (image.convert("RGB") if image.mode == "P" else image).resize(shape, Image.Resampling.BOX)
 
 
-def reduced_mask(path: Path, size: int) -> npt.NDArray[np.bool_]:
-    """The mask at the size of the reduced image."""
+def reduced_mask(path: Path | None, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """The mask at the `(width, height)` of the reduced image; empty for a good one."""
+    if path is None:
+        return np.zeros(shape[::-1], dtype=np.bool_)
     with Image.open(path) as mask:
         share = Image.fromarray((np.asarray(mask.convert("L")) > 0).astype(np.float32))
-    scale = min(1.0, size / min(share.size)) if size else 1.0
-    shape = (round(share.width * scale), round(share.height * scale))
     return np.asarray(share.resize(shape, Image.Resampling.BOX)) > 0.3
 
 
@@ -86,13 +88,16 @@ def main() -> int:
                 seed=arguments.seed,
             )
             maps += [result.anomaly_map for result in results]
-            masks += [reduced_mask(mask, arguments.size) for _, mask in some]
+            masks += [
+                reduced_mask(mask, (result.image.width, result.image.height))
+                for (_, mask), result in zip(some, results, strict=True)
+            ]
         seconds = (time.perf_counter() - start) / len(members)
         judged = [(m, t) for m, t in zip(maps, masks, strict=True) if t.any() and not t.all()]
         each = np.mean([figures(score, mask) for score, mask in judged], axis=0)
         pooled = figures(
-            np.concatenate([score.ravel() for score, _ in judged]),
-            np.concatenate([mask.ravel() for _, mask in judged]),
+            np.concatenate([score.ravel() for score in maps]),
+            np.concatenate([mask.ravel() for mask in masks]),
         )
         rows.append((*each, *pooled))
         values = " | ".join(f"{value:.3f}" for value in rows[-1])

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ssdnet import samples
 from ssdnet.detectors.ssdnet import SSDnet
-from ssdnet.device import resolve
+from ssdnet.device import exact, resolve
 from ssdnet.image import read_image
 from ssdnet.standardization import standardize
 
@@ -45,12 +45,13 @@ def main() -> int:
         if device.type == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
-        detector.decompose(
-            [pixels] * count,
-            [valid] * count,
-            generators=[torch.Generator().manual_seed(seed) for seed in range(count)],
-            progress=lambda *_: None,
-        )
+        with exact():
+            detector.decompose(
+                [pixels] * count,
+                [valid] * count,
+                generators=[torch.Generator().manual_seed(seed) for seed in range(count)],
+                progress=lambda *_: None,
+            )
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
@@ -62,11 +63,11 @@ def main() -> int:
     )
     for quality, settings in SSDnet.qualities.items():
         detector = SSDnet(**settings)
-        work(SSDnet(steps=2), 1)
         with FlopCounterMode(display=False) as counter:
             work(detector, 1)
         operations = counter.get_total_flops()
         for count in arguments.together:
+            work(SSDnet(steps=10), count)
             seconds = np.array([work(detector, count) / count for _ in range(arguments.repeats)])
             middle = float(np.median(seconds))
             rate = operations / middle / 1e12

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from typing import TYPE_CHECKING
 
 from sklearn.metrics import average_precision_score, roc_auc_score
+
+import ssdnet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,12 +17,17 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Key = tuple[str, str, str, int]
-"""Variant, set, image, seed."""
+Key = tuple[str, str, str, str, int]
+"""Variant, digest of all its settings, set, image, seed."""
+
+_COLUMNS = ("variant", "settings", "set", "image", "seed", "auroc", "ap")
 
 
 class Results:
-    """AUROC and average precision by variant, set, image and seed, each written as soon as it is there."""
+    """AUROC and average precision of images, each written as soon as it is there.
+
+    What was measured with other settings, or by another version, stays in the file and is not used.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read what an earlier run has measured."""
@@ -28,7 +36,7 @@ class Results:
         if path.exists():
             with path.open(newline="") as file:
                 for row in csv.DictReader(file):
-                    key = (row["variant"], row["set"], row["image"], int(row["seed"]))
+                    key = (row["variant"], row["settings"], row["set"], row["image"], int(row["seed"]))
                     self._known[key] = (float(row["auroc"]), float(row["ap"]))
 
     def __contains__(self, key: Key) -> bool:
@@ -43,10 +51,15 @@ class Results:
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
-                writer.writerow(("variant", "set", "image", "seed", "auroc", "ap"))
-            for key, figures in entries:
-                self._known[key] = figures
-                writer.writerow((*key, *figures))
+                writer.writerow(_COLUMNS)
+            for key, values in entries:
+                self._known[key] = values
+                writer.writerow((*key, *values))
+
+
+def digest(*settings: object) -> str:
+    """A short name for settings: all that changes a figure, with the version."""
+    return hashlib.sha256(repr((ssdnet.__version__, *settings)).encode()).hexdigest()[:12]
 
 
 def figures(score: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pairs import load, mean_of_sets
-from results import Results, figures
+from pairs import load
+from results import Key, Results, digest, figures
 from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.image import Image, read_image
@@ -33,26 +33,28 @@ if TYPE_CHECKING:
     from pairs import Pair
 
 LEVELS = {
-    "random": (0, 10, 30, 50, 70),
-    "blocks": (0, 10, 30, 50, 70),
-    "noise": (0, 5, 10, 20, 35, 50),
+    "random": (10, 30, 50, 70),
+    "blocks": (10, 30, 50, 70),
+    "noise": (5, 10, 20, 35, 50),
 }
 AXES = {
     "random": "missing pixels at random, %",
     "blocks": "missing blocks of 16 × 16, %",
     "noise": "noise, grey levels",
 }
+CLEAN = ("clean", 0)
+"""Where all curves begin."""
 BLOCK = 16
 TOGETHER = 5
 
 
 def damaged(pair: Pair, kind: str, level: int, seed: int) -> Image:
     """The image with noise, or with NaN for missing pixels."""
-    generator = np.random.default_rng([seed, level, list(LEVELS).index(kind)])
+    generator = np.random.default_rng([seed, level, [*LEVELS, "clean"].index(kind)])
     values = pair.image.pixels.astype(np.float64)
     height, width = values.shape[:2]
-    if kind == "noise":
-        noisy = values + generator.normal(0, level, values.shape) if level else values
+    if kind in ("noise", "clean"):
+        noisy = values + generator.normal(0, level, values.shape)
         return read_image(np.clip(noisy.round(), 0, 255).astype(np.uint8))
     size = BLOCK if kind == "blocks" else 1
     cells = generator.random((-(-height // size), -(-width // size))) < level / 100
@@ -80,20 +82,13 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
     for number, pair in enumerate(pairs):
         for seed in seeds:
             for detector in (RX(), SSDnet()):
-                wanted = [(kind, level) for kind, levels in LEVELS.items() for level in levels]
-                left = [
-                    (kind, level)
-                    for kind, level in wanted
-                    if (_name(detector, kind, level), pair.group, pair.name, seed) not in results
-                ]
+                wanted = [CLEAN, *((kind, level) for kind, levels in LEVELS.items() for level in levels)]
+                left = [each for each in wanted if key(detector, *each, pair, seed) not in results]
                 for start in range(0, len(left), TOGETHER):
                     some = left[start : start + TOGETHER]
                     images = [damaged(pair, kind, level, seed) for kind, level in some]
                     results.add(
-                        (
-                            (_name(detector, kind, level), pair.group, pair.name, seed),
-                            _figures(score, image, pair),
-                        )
+                        (key(detector, kind, level, pair, seed), _figures(score, image, pair))
                         for (kind, level), score, image in zip(
                             some, scores(detector, images, seed), images, strict=True
                         )
@@ -101,8 +96,10 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
         print(f"{number + 1} of {len(pairs)}", file=sys.stderr, flush=True)
 
 
-def _name(detector: RX | SSDnet, kind: str, level: int) -> str:
-    return f"{detector.name} {kind} {level}"
+def key(detector: RX | SSDnet, kind: str, level: int, pair: Pair, seed: int) -> Key:
+    """Under which a figure is kept."""
+    settings = digest(detector, tuple(pair.pixels.shape), BLOCK)
+    return (f"{detector.name} {kind} {level}", settings, pair.group, pair.name, seed)
 
 
 def _figures(score: npt.NDArray[np.float32], image: Image, pair: Pair) -> tuple[float, float]:
@@ -130,30 +127,30 @@ def main() -> int:
 
     curves: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
     for kind, levels in LEVELS.items():
-        for detector in (RX(), SSDnet()):
-            each = np.array(
+        points = [CLEAN, *((kind, level) for level in levels)]
+        both = {
+            detector.name: np.array(
                 [
-                    [
-                        [results[_name(detector, kind, level), p.group, p.name, s] for p in pairs]
-                        for s in seeds
-                    ]
-                    for level in levels
+                    [[results[key(detector, *point, pair, seed)] for pair in pairs] for seed in seeds]
+                    for point in points
                 ]
             ).mean(axis=1)
-            curves[kind, detector.name] = each
-        # An image counts where both can be judged at every level, so that all points mean the same images.
-        whole = np.isfinite(curves[kind, "rx"]).all(axis=(0, 2))
+            for detector in (RX(), SSDnet())
+        }
+        # An image counts where it can be judged at every level, so that all points mean the same images.
+        whole = np.isfinite(both["rx"]).all(axis=(0, 2))
         groups = np.array([pair.group for pair in pairs])[whole]
-        for name in ("rx", "ssdnet"):
-            curves[kind, name] = np.array([mean_of_sets(row[whole], groups) for row in curves[kind, name]])
+        for name, values in both.items():
+            curves[kind, name] = np.array(
+                [
+                    np.mean([row[whole][groups == group].mean(axis=0) for group in np.unique(groups)], axis=0)
+                    for row in values
+                ]
+            )
         print(f"\n| {AXES[kind]} | rx: AUROC / AP | ssdnet: AUROC / AP |\n| --- | --- | --- |")
-        for i, level in enumerate(levels):
-            cells = [
-                f"{curves[kind, name][i, 0]:.3f} / {curves[kind, name][i, 1]:.3f}"
-                for name in ("rx", "ssdnet")
-            ]
-            print(f"| {level} | {cells[0]} | {cells[1]} |")
-        print(f"\n{whole.sum()} of {len(pairs)} images")
+        for (_, level), *cells in zip(points, curves[kind, "rx"], curves[kind, "ssdnet"], strict=True):
+            print(f"| {level} | " + " | ".join(f"{auroc:.3f} / {ap:.3f}" for auroc, ap in cells) + " |")
+        print(f"\n{whole.sum()} of {len(pairs)} images, of {len(np.unique(groups))} sets")
     draw(curves, arguments.plot)
     return 0
 
@@ -169,7 +166,12 @@ def draw(curves: dict[tuple[str, str], npt.NDArray[np.float64]], path: Path) -> 
             axes = panels[row, column]
             for name, colour, marker in (("rx", "#6b6b6b", "s"), ("ssdnet", "#e4003a", "o")):
                 axes.plot(
-                    levels, curves[kind, name][:, row], color=colour, marker=marker, markersize=4, label=name
+                    (0, *levels),
+                    curves[kind, name][:, row],
+                    color=colour,
+                    marker=marker,
+                    markersize=4,
+                    label=name,
                 )
             axes.grid(linewidth=0.4)
             if column == 0:

@@ -367,6 +367,12 @@ def test_down_weighting_takes_weight_from_what_stays_unpredictable(monkeypatch):
     assert weights[-1].max() <= 1
 
 
+def test_down_weighting_gives_the_same_bytes_each_time():
+    pixels = picture(size=(96, 96))
+    first, again = (decompose([pixels], steps=60, downweight=True)[0] for _ in range(2))
+    assert first.score.numpy().tobytes() == again.score.numpy().tobytes()
+
+
 def test_averaging_gives_other_weights_than_the_last():
     pixels = picture()
     assert not torch.equal(
@@ -395,6 +401,15 @@ def test_bfloat16_tells_the_same_as_float32():
     assert np.corrcoef(first, second)[0, 1] > 0.9
 
 
+def test_fusing_keeps_the_order_inside_a_defect_of_a_flat_image():
+    valid = torch.ones(60, 60, dtype=torch.bool)
+    values = torch.zeros(60, 60)
+    values[10:20, 10:20] = torch.rand(10, 10, generator=generator()) + 1
+    score = fuse([(1.0, values), (1.0, values)], valid)[10:20, 10:20].flatten()
+    assert torch.equal(score.argsort(), values[10:20, 10:20].flatten().argsort())
+    assert len(score.unique()) == 100
+
+
 def test_fusing_one_map_keeps_its_order_and_a_flat_one_adds_nothing():
     valid = torch.ones(40, 40, dtype=torch.bool)
     values = torch.randn(40, 40, generator=generator())
@@ -413,6 +428,9 @@ def test_fusing_one_map_keeps_its_order_and_a_flat_one_adds_nothing():
         ({"block_sizes": ()}, "block_sizes"),
         ({"mask_ratio": 1.0}, r"mask_ratio must be a number in \[0, 0.95\]"),
         ({"noise": float("nan")}, "noise"),
+        ({"input": "noise"}, "from noise nothing can be predicted blindly"),
+        ({"widths": (4, 4, 4, 4, 4)}, "at most 4 levels"),
+        ({"blind": 1}, "blind must be True or False"),
         ({"input": "video"}, "input must be one of image, noise"),
         ({"precision": "float64"}, "precision"),
         ({"texture": 0.0, "learned": 0.0, "residual": 0.0}, "at least one of"),

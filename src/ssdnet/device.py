@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from ssdnet.errors import DeviceUnavailableError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+def exact() -> AbstractContextManager[None]:
+    """On a GPU too: full float32 where float32 is asked for, and the same bytes each time."""
+    context: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return context
 
 
 def resolve(name: str = "auto") -> torch.device:

@@ -13,7 +13,7 @@ import torch
 from ssdnet import detectors
 from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposer, Detector
-from ssdnet.device import resolve
+from ssdnet.device import exact, resolve
 from ssdnet.errors import DetectorError, UsageError
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
 from ssdnet.localization import Localization, settings_of
@@ -98,7 +98,8 @@ def localize_many(
     """Find what does not belong in each of several images, each compared with itself only.
 
     A detector that trains, trains on all of them at once, which takes less time than one after the other
-    and all the more memory: choose as many as fit. The results are those of `localize`, up to rounding.
+    and all the more memory: choose as many as fit. The results are those of `localize` up to rounding; where
+    the detector trains in bfloat16, training amplifies it, and they differ about as with another seed.
 
     Args:
         images: any number of what `localize` takes.
@@ -265,10 +266,13 @@ def _detect(
     inputs = [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in pixels]
     masks = [torch.tensor(mask, device=device) for mask in valid]
     generators = [torch.Generator().manual_seed(seed) for _ in inputs]
-    # Full float32 and the same bytes each time, on a GPU too.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with exact():
         if isinstance(detector, Decomposer):
             parts = detector.decompose(inputs, masks, generators=generators, progress=progress)
+            if len(parts) != len(inputs):
+                raise DetectorError(
+                    f"detector '{detector.name}' gave {len(parts)} results for {len(inputs)} images"
+                )
             return [
                 _Detection(
                     _checked_score(part.score, mask, detector),

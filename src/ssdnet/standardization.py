@@ -55,7 +55,7 @@ def standardize(image: Image) -> Standardized:
             difference /= peak  # or the squares of tiny differences vanish
             spread = math.sqrt(np.mean(np.square(difference)))
             plane[known] = difference / spread
-            scale[channel] = peak * spread * unit
+            scale[channel] = min(peak * spread * unit, np.finfo(np.float64).max)
     return Standardized(out, offset, scale)
 
 
@@ -77,7 +77,7 @@ def layer(
         low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         values = np.clip(np.round(values * _FRACTION) / _FRACTION, low, high).astype(np.float32)
     else:
-        # No finer than float32, so that the difference to a float32 image is exact in float64.
+        # No finer than float32, so that the difference to a float32 image of like size is exact in float64.
         values = _rounded(values)
     out = np.full((*image.valid.shape, image.channels), np.nan, dtype=values.dtype)
     out[box] = values

@@ -57,7 +57,7 @@ class Settings:
     formats: tuple[str, ...] = DEFAULT_FORMATS
     """See `ssdnet.export.FORMATS`."""
     batch: int = 1
-    """How many images a detector that trains works on together; of no influence on what is found."""
+    """How many images a detector that trains works on together; changes results by its rounding only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +174,8 @@ class _Worker:
             raise UsageError(f"batch must be 1 or more images, not {settings.batch}")
         detector = detectors.create(settings.detector, settings.quality)
         decomposes = isinstance(detector, Decomposer)
+        # Others take one image after the other anyway: then each result can be there at once.
+        batch = settings.batch if decomposes else 1
         device = resolve(settings.device)
         formats = parse_formats(settings.formats)
         check_layers(formats, detector.name, decomposes=decomposes)
@@ -189,10 +191,9 @@ class _Worker:
                 "roi": roi and roi.sha256,
                 "page": settings.page,
                 "formats": formats,
+                "batch": batch,
             }
         )
-        # Others take one image after the other anyway: then each result can be there at once.
-        batch = settings.batch if decomposes else 1
         return cls(settings, detector, roi, formats, batch, fingerprint)
 
     def work(self, group: Sequence[_Item], journal: Journal, report: DetectorProgress) -> Iterator[Outcome]:

@@ -86,6 +86,7 @@ class Decomposer(Detector, Protocol):
         """Score and reconstruct several images, each from nothing but itself.
 
         The arguments are those of `score`, one for each image; sizes and channels may differ. Taking several
-        at once may be faster than one after the other, and changes no result beyond rounding.
+        at once may be faster than one after the other, and changes results by rounding only; what training
+        makes of that in low precision is for the detector to say.
         """
         ...

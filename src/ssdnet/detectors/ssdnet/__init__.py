@@ -18,9 +18,10 @@ worth.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -36,6 +37,7 @@ from ssdnet.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from ssdnet.detectors.protocol import Progress
     from ssdnet.detectors.ssdnet.network import Network
@@ -44,6 +46,9 @@ __all__ = ["SSDnet"]
 
 _TRAINING = 0.85
 """Share of the work that is training, for the progress bar."""
+
+_MOST_LEVELS = 4
+"""Of the network: the smallest image has 16 pixels."""
 
 _RIM = 6
 """Pixels around what looks anomalous that are hidden with it: its blurred edge must not tell."""
@@ -105,12 +110,12 @@ class SSDnet:
     """Side of the blocks that are predicted at once, pixels."""
     guard: int = 0
     """How far around a block the network sees nothing either, pixels: larger than a defect, so that no part
-    of it helps to predict the rest."""
+    of it helps to predict the rest. Masks of that width are trained as well."""
     offsets: int = 2
     """Shifted grids of blocks whose predictions are averaged: more of them leave less of a pattern."""
     hide_anomalies: bool = True
     """Whether the normal layer is predicted once more with all that looks anomalous hidden, so that a defect
-    larger than a block leaves no trace in it; of no influence on the score (ours)."""
+    that was found leaves no trace in it, however large; of no influence on the score (ours)."""
     texture: float = 1.0
     """Weight of the distance of random features, that is of `rx` (ours)."""
     learned: float = 0.3
@@ -156,7 +161,8 @@ class SSDnet:
         progress: Progress,
     ) -> torch.Tensor:
         """The score of one image; see `Detector.score`."""
-        return self.decompose([pixels], [valid], generators=[generator], progress=progress)[0].score
+        alone = replace(self, hide_anomalies=False)  # nobody sees the normal layer
+        return alone.decompose([pixels], [valid], generators=[generator], progress=progress)[0].score
 
     def decompose(
         self,
@@ -168,15 +174,18 @@ class SSDnet:
     ) -> list[Decomposition]:
         """Train on each image and split it; see `Decomposer.decompose`.
 
-        Images with the same number of channels train together.
+        Images with the same number of channels, and not smaller than a patch, train together.
 
         Raises:
             DetectorError: the training failed.
         """
+        # With the same seed the random features are those of `rx`, whatever the network draws.
+        of_texture = [_copy(generator) for generator in generators]
         subjects = self.subjects(pixels, valid, generators)
         groups: dict[tuple[int, int], list[int]] = {}
         for number, image in enumerate(pixels):
-            groups.setdefault((len(image), min(self.patch, *image.shape[1:])), []).append(number)
+            side = self.recipe.patch_side(image.shape[1:])
+            groups.setdefault((len(image), side), []).append(number)
         results: dict[int, Decomposition] = {}
         for members in groups.values():
             start, size = len(results) / len(pixels), len(members) / len(pixels)
@@ -191,7 +200,7 @@ class SSDnet:
                 results[number] = self.judge(
                     subjects[number],
                     network,
-                    generator=generators[number],
+                    generator=of_texture[number],
                     progress=functools.partial(_scaled, progress, before, share),
                 )
         return [results[number] for number in range(len(pixels))]
@@ -270,7 +279,7 @@ class SSDnet:
             maps.append((self.residual, residual_distance(residual, valid)))
         if self.learned > 0:
             progress(0.5, "learned features")
-            filled = torch.where(valid, subject.inputs, normal)
+            filled = torch.where(known, subject.inputs, normal)
             with _context(self.precision, pixels.device):
                 decoded = network.decoded(framed(filled, torch.ones_like(valid), network.multiple))
             maps += [(self.learned, values) for values in learned_distances(decoded, valid)]
@@ -317,10 +326,16 @@ def _silent(fraction: float, message: str) -> None:
     pass
 
 
-def _context(precision: str, device: torch.device) -> torch.autocast:
+def _copy(generator: torch.Generator) -> torch.Generator:
+    """Another generator that will draw the same numbers."""
+    return torch.Generator(generator.device).set_state(generator.get_state())
+
+
+def _context(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Where the network runs."""
-    fast = precision == "bfloat16" or (precision == "auto" and _fast_in_bfloat16(device))
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+    if precision == "bfloat16" or (precision == "auto" and _fast_in_bfloat16(device)):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 @functools.cache
@@ -352,7 +367,7 @@ def _check(detector: SSDnet) -> None:
     }
     for name, least in smallest.items():
         value = getattr(detector, name)
-        if not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise UsageError(f"ssdnet: {name} must be a whole number of at least {least}, not {value!r}")
     ranges = {
         "learning_rate": (1e-8, 1.0),
@@ -375,6 +390,13 @@ def _check(detector: SSDnet) -> None:
                 f"ssdnet: {name} must be a tuple of at least {count} whole numbers of at least {least}, "
                 f"not {value!r}"
             )
+    if len(detector.widths) > _MOST_LEVELS:
+        raise UsageError(f"ssdnet: widths may have at most {_MOST_LEVELS} levels, not {len(detector.widths)}")
+    for name in ("downweight", "blind", "hide_anomalies"):
+        if not isinstance(getattr(detector, name), bool):
+            raise UsageError(f"ssdnet: {name} must be True or False, not {getattr(detector, name)!r}")
+    if detector.input == "noise" and detector.blind:
+        raise UsageError("ssdnet: from noise nothing can be predicted blindly; set blind=False")
     for name, words in (("input", ("image", "noise")), ("precision", ("auto", "float32", "bfloat16"))):
         if getattr(detector, name) not in words:
             raise UsageError(

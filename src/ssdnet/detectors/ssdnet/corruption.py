@@ -21,7 +21,7 @@ def block_masks(
     Args:
         count: number of masks.
         side: of a mask, pixels.
-        sizes: sides of the blocks; each mask has one, in turn.
+        sizes: sides of the blocks; each mask draws one of them.
         ratio: probability of each block to be masked.
         generator: lives where the masks shall.
 
@@ -30,14 +30,15 @@ def block_masks(
     """
     device = generator.device
     masks = torch.empty(count, 1, side, side, device=device)
-    for turn, size in enumerate(sizes):
-        members = masks[turn :: len(sizes)]
+    which = torch.randint(len(sizes), (count,), generator=generator, device=device)
+    for number, size in enumerate(sizes):
+        members = (which == number).nonzero()[:, 0]
         cells = -(-side // size) + 1
-        chosen = torch.rand(len(members), 1, cells, cells, generator=generator, device=device) < ratio
-        offset = torch.randint(size, (2, len(members)), generator=generator, device=device)
-        place = (offset[:, :, None] + torch.arange(side, device=device)) // size
-        which = torch.arange(len(members), device=device)[:, None, None]
-        members[:, 0] = chosen[which, 0, place[0, :, :, None], place[1, :, None, :]].to(masks.dtype)
+        chosen = torch.rand(len(members), cells, cells, generator=generator, device=device) < ratio
+        offset = torch.randint(size, (2, len(members), 1), generator=generator, device=device)
+        rows, columns = (offset + torch.arange(side, device=device)) // size
+        first = torch.arange(len(members), device=device)[:, None, None]
+        masks[members, 0] = chosen[first, rows[:, :, None], columns[:, None, :]].to(masks.dtype)
     return masks
 
 

@@ -77,7 +77,7 @@ def learned_distances(decoded: Sequence[torch.Tensor], valid: torch.Tensor) -> l
         rows, columns = -(-height // unit), -(-width // unit)
         beside = (0, columns * unit - width, 0, rows * unit - height)
         known = F.avg_pool2d(F.pad(valid.float(), beside)[None, None], unit)
-        pooled = F.avg_pool2d(level.float().abs_(), 3, 1, padding=1, count_include_pad=False)
+        pooled = F.avg_pool2d(level.float().abs(), 3, 1, padding=1, count_include_pad=False)
         features = pooled[0, :, first : first + rows, first : first + columns].permute(1, 2, 0)
         logarithm = _log_distance(features, known[0, 0])
         support = F.avg_pool2d(F.pad(known, (_SUPPORT // 2,) * 4, mode="replicate"), _SUPPORT, 1)[0, 0]
@@ -125,7 +125,8 @@ def fuse(maps: Sequence[tuple[float, torch.Tensor]], valid: torch.Tensor) -> tor
     for weight, values in maps:
         sample = values[rows][:, columns][known]
         middle, upper = sample.quantile(0.5), sample.quantile(0.84)
-        spread = (upper - middle).clamp_min(1e-6)
+        # Of a map that is flat but for a few places, those places say what much is.
+        spread = torch.maximum(upper - middle, 0.1 * sample.std(correction=0)).clamp_min(1e-6)
         total += weight * ((values - middle) / spread)
         unit += weight * float(spread)
         weights += weight

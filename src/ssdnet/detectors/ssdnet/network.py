@@ -78,6 +78,8 @@ class Network(nn.Module):
                 gain *= 0.1  # begin near the prediction that knows nothing, the median
             for part, generator in zip(module.weight.chunk(self.networks), generators, strict=True):
                 part.copy_(torch.randn(part.shape, generator=generator) * gain)
+                if module is _pairs(self.encoder)[0].first:
+                    part[:, -4:] = 0  # a mask that training never shows must mean nothing
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     @torch.no_grad()

@@ -16,16 +16,18 @@ from ssdnet.statistics import smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from ssdnet.detectors.protocol import Progress
 
 _WARM_UP = 10  # steps over which the learning rate rises
 _EVERY = 10  # steps between two looks at the loss: each look makes a GPU wait
-_SHUFFLED_BLOCK = 8  # pixels
+SHUFFLED_BLOCK = 8  # pixels
 _NOT_HIDDEN = 0.1  # weight of the pixels that the network sees; those it must predict have 1
 _WINDOW = 50  # steps that are compared with as many before them, to see whether the loss still falls
 _SUSPICIOUS = 2.0  # robust deviations from which on a pixel counts less
 _DOWNWEIGHT_EVERY = 50  # steps
+_SAMPLES = 1 << 16  # pixels whose residuals are compared
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Recipe:
     downweight: bool
     plateau: float
     average: float
+
+    def patch_side(self, shape: tuple[int, ...]) -> int:
+        """Side of the patches of an image: what was asked for, or as much as it has, in whole blocks."""
+        unit = math.lcm(2 ** len(self.widths), SHUFFLED_BLOCK)
+        return max(unit, min(self.patch, *shape) // unit * unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +88,7 @@ def train(
     recipe: Recipe,
     *,
     generators: Sequence[torch.Generator],
-    precision: Callable[[], torch.autocast],
+    precision: Callable[[], AbstractContextManager[object]],
     progress: Progress,
 ) -> list[Trained]:
     """Train one network for each image, all at the same time.
@@ -103,10 +110,12 @@ def train(
     network = Network(channels, recipe.widths, count).to(device)
     network.initialize(generators)
     parameters = list(network.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.Adam(
+        parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=device.type in ("cpu", "cuda")
+    )
     averages = [parameter.detach().clone() for parameter in parameters]
-    side = _patch_side(subjects, recipe, network.multiple)
-    watched = [_Watched.of(subject, recipe) for subject in subjects]
+    side = min(recipe.patch_side(subject.valid.shape) for subject in subjects)
+    watched = [_Watched.of(subject) for subject in subjects]
     losses = torch.zeros(recipe.steps, count, device=device)
     finished: dict[int, Trained] = {}
 
@@ -116,13 +125,13 @@ def train(
         inputs = torch.cat([batch.inputs for batch in batches], dim=1)
         target = torch.stack([batch.target for batch in batches], dim=1)
         weight = torch.stack([batch.weight for batch in batches], dim=1)
+        emphasis = torch.stack([batch.emphasis for batch in batches], dim=1)
         with precision():
             prediction = network(inputs).unflatten(1, (count, channels))
-        loss = pixel_loss(prediction, target, weight)
+        loss = pixel_loss(prediction, target, weight * emphasis)
         if recipe.structure_weight > 0:
-            known = torch.stack([batch.known for batch in batches], dim=1)
             loss = loss + recipe.structure_weight * inner_product_loss(
-                prediction, target, window=min(recipe.structure_window, side), weight=known
+                prediction, target, window=min(recipe.structure_window, side), weight=weight
             )
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -161,7 +170,8 @@ def _average(
     """Move the exponential average of the weights along."""
     # The first steps count like a plain mean, so that the average forgets where it began.
     share = max(1 / max(horizon, 1.0), 1 / (step + 1))
-    torch._foreach_lerp_(list(averages), list(parameters), share)
+    for average, parameter in zip(averages, parameters, strict=True):
+        average.lerp_(parameter, share)
 
 
 def _has_settled(losses: torch.Tensor, plateau: float) -> bool:
@@ -170,12 +180,6 @@ def _has_settled(losses: torch.Tensor, plateau: float) -> bool:
         return False
     before, after = losses[-2 * _WINDOW : -_WINDOW].mean(), losses[-_WINDOW:].mean()
     return bool(before - after < plateau * before)
-
-
-def _patch_side(subjects: Sequence[Subject], recipe: Recipe, multiple: int) -> int:
-    """Side of the patches: what was asked for, or as much as the smallest image has."""
-    smallest = min(min(subject.valid.shape) for subject in subjects)
-    return max(multiple, min(recipe.patch, smallest) // multiple * multiple)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +191,11 @@ class _Batch:
     target: torch.Tensor
     """`(B, C, side, side)`."""
     weight: torch.Tensor
-    """`(B, 1, side, side)`, of the pixel loss."""
-    known: torch.Tensor
-    """`(B, 1, side, side)`, 1 where the target is not missing."""
+    """`(B, 1, side, side)`, how much each pixel counts; 0 where it is missing."""
+    emphasis: torch.Tensor
+    """`(B, 1, side, side)`, how much more the pixel loss counts what was to be predicted."""
     hidden: torch.Tensor
-    """`(B, side, side)`, 1 where the pixel was to be predicted."""
+    """`(B, side, side)`, 1 where the pixel was to be predicted and is there."""
     rows: torch.Tensor
     """`(B, side, 1)` of the image."""
     columns: torch.Tensor
@@ -213,17 +217,17 @@ class _Watched:
     """`(H, W)`, how often that was."""
 
     @classmethod
-    def of(cls, subject: Subject, recipe: Recipe) -> _Watched:
+    def of(cls, subject: Subject) -> _Watched:
         valid = subject.valid.to(subject.pixels.dtype)
-        empty = (torch.zeros_like(valid) if recipe.downweight else valid for _ in range(2))
-        return cls(subject, valid, valid.clone(), *empty)
+        return cls(subject, valid, valid.clone(), torch.zeros_like(valid), torch.zeros_like(valid))
 
     def remember(self, batch: _Batch, residual: torch.Tensor) -> None:
         """Add the residuals of the pixels that were hidden."""
-        hidden = batch.hidden * batch.known[:, 0]
-        place = (batch.rows.expand_as(hidden), batch.columns.expand_as(hidden))
-        self.residual.index_put_(place, residual * hidden, accumulate=True)
-        self.seen.index_put_(place, hidden, accumulate=True)
+        # Patches overlap; one after the other, the sums are the same each time.
+        for place in range(len(residual)):
+            patch = (batch.rows[place], batch.columns[place])
+            self.residual[patch] += residual[place] * batch.hidden[place]
+            self.seen[patch] += batch.hidden[place]
 
     def judge(self) -> None:
         """Weigh pixels down whose surroundings are predicted much worse than others, as an M-estimator does.
@@ -237,7 +241,8 @@ class _Watched:
             return
         mean = smooth(self.residual / self.seen.clamp_min(1), known.to(self.valid.dtype), 2.0)
         values = mean[known]
-        middle, upper = values.quantile(0.5), values.quantile(0.84) if len(values) < 1 << 24 else values.max()
+        values = values[:: 1 + len(values) // _SAMPLES]
+        middle, upper = values.quantile(0.5), values.quantile(0.84)
         deviation = (mean - middle) / (upper - middle).clamp_min(1e-6)
         factor = torch.where(known, (_SUSPICIOUS / deviation.clamp_min(_SUSPICIOUS)), 1.0)
         self.weight.copy_(self.valid * factor)
@@ -265,7 +270,7 @@ def _corrupted(watched: _Watched, recipe: Recipe, side: int) -> _Batch:
         inputs = target * known
         if recipe.shuffle_ratio > 0:
             both = torch.cat([inputs, known], dim=1)
-            both = shuffle_blocks(both, size=_SHUFFLED_BLOCK, ratio=recipe.shuffle_ratio, generator=generator)
+            both = shuffle_blocks(both, size=SHUFFLED_BLOCK, ratio=recipe.shuffle_ratio, generator=generator)
             inputs, given = both[:, :-1], both[:, -1:]
         else:
             given = known
@@ -287,9 +292,9 @@ def _corrupted(watched: _Watched, recipe: Recipe, side: int) -> _Batch:
     return _Batch(
         inputs=torch.cat([inputs, mask], dim=1),
         target=target * known,
-        weight=watched.weight[rows, columns][:, None] * emphasis,
-        known=known,
-        hidden=hidden[:, 0] if not every else torch.ones_like(hidden[:, 0]),
+        weight=watched.weight[rows, columns][:, None],
+        emphasis=emphasis,
+        hidden=(known if every else hidden * known)[:, 0],
         rows=rows,
         columns=columns,
     )
