@@ -60,6 +60,8 @@ def silent(fraction: float, message: str) -> None:
 
 
 BEST, PAPER = SSDnet(), SSDnet.paper()
+HORIZON = 50.0
+"""Of the average of the weights that is kept beside the last ones, steps."""
 BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
     "our best": {
         "our best": BEST,
@@ -75,7 +77,7 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "guard of 8 pixels, trained with it": replace(BEST, guard=8),
         "down-weighting": replace(BEST, downweight=True),
         "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
-        "no weight averaging": replace(BEST, average=0.0),
+        "average of the weights over 50 steps": replace(BEST, average=HORIZON),
         "without texture statistics": replace(BEST, texture=0.0),
         "without learned features": replace(BEST, learned=0.0),
         "without the residual": replace(BEST, residual=0.0),
@@ -90,7 +92,7 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "paper: direct, not blind": replace(PAPER, blind=False),
         "paper: with a guard of 8 pixels, trained with it": replace(PAPER, guard=8),
         "paper: with down-weighting": replace(PAPER, downweight=True),
-        "paper: with weight averaging": replace(PAPER, average=BEST.average),
+        "paper: with an average of the weights": replace(PAPER, average=HORIZON),
         "Deep Image Prior": SSDnet.deep_image_prior(),
     },
 }
@@ -109,9 +111,9 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
                 scores = [variant.score(pair.pixels, seed) for seed in seeds]
             else:
                 # The horizon of the average changes nothing but which weights are taken in the end.
-                recipe = (replace(variant.recipe, average=BEST.average), variant.precision)
+                recipe = (replace(variant.recipe, average=HORIZON), variant.precision)
                 if recipe not in trained:
-                    trained[recipe] = fit(replace(variant, average=BEST.average), pair.pixels, seeds)
+                    trained[recipe] = fit(replace(variant, average=HORIZON), pair.pixels, seeds)
                 scores = [
                     variant.judge(
                         subject, network, generator=torch.Generator().manual_seed(seed), progress=silent

@@ -102,7 +102,7 @@ class SSDnet:
     """Whether pixels that stay unpredictable count less in training (Auto-AD, IEEE TGRS 2021)."""
     plateau: float = 0.0
     """Stop when the loss falls by less than this share over 50 steps; 0 = take all steps."""
-    average: float = 50.0
+    average: float = 0.0
     """Horizon of the exponential average of the weights, steps; 0 = take the last weights (ours)."""
     blind: bool = True
     """Whether each pixel is predicted without being seen (paper); otherwise from the whole image."""
