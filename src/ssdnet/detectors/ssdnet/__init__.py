@@ -120,7 +120,7 @@ class SSDnet:
     """Weight of the distance of random features, that is of `rx` (ours)."""
     learned: float = 0.3
     """Weight of the distance of the decoder's features, for each of its levels (ours)."""
-    residual: float = 0.4
+    residual: float = 0.2
     """Weight of the distance of the signed residual at several scales (ours)."""
     raw: float = 0.0
     """Weight of the residual itself (paper)."""
