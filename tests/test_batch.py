@@ -354,13 +354,17 @@ def test_too_many_together_are_looked_at_one_by_one(
     assert sum(outcome.error is None for outcome in outcomes) == 4
 
 
-def test_the_size_of_a_batch_does_not_matter_to_resuming(together: Callable[..., list[Outcome]]) -> None:
+def test_resuming_does_what_is_left_and_all_of_it_with_another_size_of_batch(
+    together: Callable[..., list[Outcome]],
+) -> None:
+    """In low precision the size of the batch changes a network, so the results are not the same."""
     first = together(2, "out")
     (Path("out") / "3.json").unlink()
-    again = together(3, "out", resume=True)
+    again = together(2, "out", resume=True)
     assert CALLS == [1]
     assert [outcome.skipped for outcome in again] == [True, False, True, False, True, False]
     assert found_in(again) == found_in(first)
+    assert not any(outcome.skipped for outcome in together(3, "out", resume=True))
 
 
 def test_without_a_network_a_batch_changes_nothing(together: Callable[..., list[Outcome]]) -> None:
