@@ -263,7 +263,7 @@ def _pooled_responses(
     stride = 2 if halve else 1
     # Filters may look beyond the edge by `reach`, pooling by `pool`; there all is filled in and unknown.
     margin = reach + pool
-    pixels = _pad(level.pixels, margin).contiguous(memory_format=torch.channels_last)
+    pixels = pad(level.pixels, margin).contiguous(memory_format=torch.channels_last)
     known = F.pad(level.known, (margin,) * 4)
     kernels = kernels.contiguous(memory_format=torch.channels_last)
     totals, shares = [], []
@@ -303,5 +303,24 @@ def central_grid(
     return axis(height), axis(width)
 
 
-def _pad(x: torch.Tensor, margin: int) -> torch.Tensor:
+def known_positions(share: torch.Tensor, *, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns, `(N,)` each, of at most `most` of the better known positions, evenly spread.
+
+    They follow a golden-ratio sequence, which keeps step with no texture, and come row by row.
+
+    Args:
+        share: `(h, w)`, what is known of each position, in [0, 1], positive somewhere. Positions with at
+            least half of the largest share count.
+        most: how many to return at most.
+    """
+    places = (share >= 0.5 * share.max()).flatten().nonzero()[:, 0]
+    if len(places) > most:
+        golden = (math.sqrt(5) - 1) / 2
+        sequence = (torch.arange(most, dtype=torch.float64) * golden % 1 * len(places)).long()
+        places = places[sequence.sort().values.to(places.device)]
+    return places // share.shape[1], places % share.shape[1]
+
+
+def pad(x: torch.Tensor, margin: int) -> torch.Tensor:
+    """`(N, C, h, w)` with `margin` pixels more on all sides: mirrored, or repeated where it is too small."""
     return F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[-2:]) > margin else "replicate")

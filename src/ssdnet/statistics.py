@@ -71,6 +71,19 @@ def _whitening(covariance: torch.Tensor, shrinkage: float) -> torch.Tensor:
     return whitening
 
 
+def principal_components(centred: torch.Tensor, count: int) -> torch.Tensor:
+    """`(D, min(count, D, N))` orthonormal directions in which `(N, D)` samples vary most, largest first."""
+    # The smaller of the two Gram matrices, in float64: small, and not every device has float64.
+    wide = centred.shape[1] > centred.shape[0]
+    gram = centred @ centred.T if wide else centred.T @ centred
+    vectors = torch.linalg.eigh(gram.cpu().double()).eigenvectors.flip(1)[:, :count]
+    directions: torch.Tensor = vectors.to(centred)
+    if wide:
+        # From weights of the samples to sums of them; orthonormal even where nothing varies.
+        directions = torch.linalg.qr(centred.T @ directions).Q
+    return directions
+
+
 def excess(logarithm: torch.Tensor, known: torch.Tensor, support: torch.Tensor, reach: int) -> torch.Tensor:
     """`(h, w)` by how much positions that look beyond the known lie above the others, in the median.
 
@@ -127,10 +140,14 @@ def smooth(values: torch.Tensor, weight: torch.Tensor, sigma: float) -> torch.Te
     """Gaussian mean of `(h, w)` values over what is known; nothing is known beyond the edge."""
     if sigma == 0:
         return values
+    both = blur(torch.stack([values * weight, weight]), sigma)
+    return both[0] / both[1].clamp_min(1e-6)
+
+
+def blur(planes: torch.Tensor, sigma: float) -> torch.Tensor:
+    """`(N, h, w)` planes convolved with a Gaussian of sum 1; zeros lie beyond the edge."""
     radius = math.ceil(3 * sigma)
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=values.device) / sigma) ** 2)
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=planes.device) / sigma) ** 2)
     taps /= taps.sum()
-    both = torch.stack([values * weight, weight])[:, None]
-    both = F.conv2d(both, taps.view(1, 1, -1, 1), padding=(radius, 0))
-    both = F.conv2d(both, taps.view(1, 1, 1, -1), padding=(0, radius))
-    return both[0, 0] / both[1, 0].clamp_min(1e-6)
+    blurred = F.conv2d(planes[:, None], taps.view(1, 1, -1, 1), padding=(radius, 0))
+    return F.conv2d(blurred, taps.view(1, 1, 1, -1), padding=(0, radius))[:, 0]

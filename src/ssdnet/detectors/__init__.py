@@ -27,7 +27,15 @@ GROUP = "ssdnet.detectors"
 AUTO = "rx"
 """What `detector="auto"` means."""
 
-_BUILT_IN = {"rx": "ssdnet.detectors.rx:RX", "ssdnet": "ssdnet.detectors.ssdnet:SSDnet"}
+_BUILT_IN = {
+    "rx": "ssdnet.detectors.rx:RX",
+    "ssdnet": "ssdnet.detectors.ssdnet:SSDnet",
+    "phot": "ssdnet.detectors.phot:PHOT",
+    "patchpca": "ssdnet.detectors.patchpca:PatchPCA",
+    "aota": "ssdnet.detectors.aota:Aota",
+    "lowrank": "ssdnet.detectors.lowrank:LowRank",
+    "dip": "ssdnet.detectors.dip:DIP",
+}
 
 
 def available() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from ssdnet.detectors.checks import check_numbers, check_whole
 from ssdnet.errors import UsageError
 from ssdnet.features import central_grid, feature_maps, level_count, resample
 from ssdnet.statistics import RobustGaussian, excess, smooth
@@ -51,18 +52,10 @@ class RX:
     """Standard deviation of the Gaussian that smooths the distance, pixels of the image."""
 
     def __post_init__(self) -> None:
-        for name, smallest in {"levels": 1, "orbits": 1, "kernel_size": 3, "pool": 0, "rounds": 0}.items():
-            value = getattr(self, name)
-            if name == "levels" and value is None:
-                continue
-            if not isinstance(value, int) or value < smallest:
-                raise UsageError(f"rx: {name} must be a whole number of at least {smallest}, not {value!r}")
+        check_whole(self, levels=1, orbits=1, kernel_size=3, pool=0, rounds=0)
         if self.kernel_size % 2 == 0:
             raise UsageError(f"rx: kernel_size must be odd, not {self.kernel_size}")
-        for name, low, high in (("trim", 0, 1), ("shrinkage", 1e-6, math.inf), ("smoothing", 0, math.inf)):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not low <= value < high:
-                raise UsageError(f"rx: {name} must be a number in [{low:g}, {high:g}), not {value!r}")
+        check_numbers(self, trim=(0, 1), shrinkage=(1e-6, math.inf), smoothing=(0, math.inf))
 
     @torch.inference_mode()
     def score(
