@@ -23,9 +23,8 @@ import torch
 
 from pairs import Pair, interval, load, mean_of_sets
 from results import Key, Results, digest, figures
-from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
-from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance
+from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance, texture_distances
 from ssdnet.statistics import smooth
 
 if TYPE_CHECKING:
@@ -38,8 +37,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Statistics:
-    """`rx`, alone or with the residual of a local mean in place of the network's."""
+    """The texture statistics without a network, or with the residual of a local mean in place of its own."""
 
+    depths: tuple[int, ...] = (0,)
+    """As `SSDnet.texture_depths`; a single 0 is `rx`."""
     local_mean: float | None = None
     """Standard deviation of the Gaussian, pixels."""
 
@@ -47,12 +48,12 @@ class Statistics:
         """`(H, W)`."""
         valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
         generator = torch.Generator().manual_seed(seed)
-        score = RX().score(pixels, valid, generator=generator, progress=silent)
+        texture = [(1.0, m) for m in texture_distances(pixels, valid, self.depths, generator=generator)]
         if self.local_mean is None:
-            return score
+            return fuse(texture, valid)
         normal = torch.stack([smooth(plane, valid.float(), self.local_mean) for plane in pixels])
-        maps = [(1.0, score.clamp_min(1e-12).log())]
-        return fuse([*maps, (BEST.residual, residual_distance(pixels - normal, valid))], valid)
+        doubt = (BEST.residual * len(texture), residual_distance(pixels - normal, valid))
+        return fuse(texture, valid, doubts=[doubt])
 
 
 def silent(fraction: float, message: str) -> None:
@@ -66,7 +67,8 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
     "our best": {
         "our best": BEST,
         "rx, no network": Statistics(),
-        "rx and the residual of a local mean, no network": Statistics(local_mean=6.0),
+        "rx at three depths, no network": Statistics(BEST.texture_depths),
+        "the same with the residual of a local mean": Statistics(BEST.texture_depths, local_mean=6.0),
         "untrained network (one step)": replace(BEST, steps=1),
         "draft quality": replace(BEST, **SSDnet.qualities["draft"]),
         "no block masks": replace(BEST, mask_ratio=0.0),
@@ -78,6 +80,7 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "down-weighting": replace(BEST, downweight=True),
         "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
         "average of the weights over 50 steps": replace(BEST, average=HORIZON),
+        "texture at one depth, as rx": replace(BEST, texture_depths=(0,)),
         "without texture statistics": replace(BEST, texture=0.0),
         "without learned features": replace(BEST, learned=0.0),
         "without the residual": replace(BEST, residual=0.0),
