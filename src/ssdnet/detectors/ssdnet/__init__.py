@@ -55,6 +55,9 @@ _TRAINING = 0.85
 _MOST_LEVELS = 4
 """Of the network: the smallest image has 16 pixels."""
 
+_DEEPEST = 7
+"""Octaves more or fewer than `rx` takes that mean anything: it takes seven at most."""
+
 _RIM = 6
 """Pixels around what looks anomalous that are hidden with it: its blurred edge must not tell."""
 
@@ -393,7 +396,7 @@ def _check(detector: SSDnet) -> None:
         low, high = ranges.get(field.name, (0.0, math.inf))
         if not isinstance(value, (int, float)) or not low <= value <= high or math.isinf(value):
             raise UsageError(f"ssdnet: {field.name} must be a number in [{low:g}, {high:g}], not {value!r}")
-    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1)):
+    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1), ("texture_depths", -_DEEPEST, 1)):
         value = getattr(detector, name)
         whole = isinstance(value, tuple) and all(isinstance(item, int) and item >= least for item in value)
         if not whole or len(value) < count:
@@ -401,9 +404,6 @@ def _check(detector: SSDnet) -> None:
                 f"ssdnet: {name} must be a tuple of at least {count} whole numbers of at least {least}, "
                 f"not {value!r}"
             )
-    depths = detector.texture_depths
-    if not isinstance(depths, tuple) or not depths or not all(isinstance(item, int) for item in depths):
-        raise UsageError(f"ssdnet: texture_depths must be a tuple of whole numbers, not {depths!r}")
     if len(detector.widths) > _MOST_LEVELS:
         raise UsageError(f"ssdnet: widths may have at most {_MOST_LEVELS} levels, not {len(detector.widths)}")
     for name in ("downweight", "blind", "hide_anomalies"):
