@@ -117,8 +117,9 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
                 recipe = (replace(variant.recipe, average=HORIZON), variant.precision)
                 if recipe not in trained:
                     trained[recipe] = fit(replace(variant, average=HORIZON), pair.pixels, seeds)
+                judge = replace(variant, hide_anomalies=False)  # nobody sees the normal layer
                 scores = [
-                    variant.judge(
+                    judge.judge(
                         subject, network, generator=torch.Generator().manual_seed(seed), progress=silent
                     ).score
                     for seed, (subject, network) in zip(seeds, trained[recipe], strict=True)
