@@ -22,6 +22,8 @@ from ssdnet.export.wording import expectation, grouped, verdict
 from ssdnet.image.model import IN_MEMORY
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ssdnet.localization import Localization
 
 MOST_UNUSUAL, LEAST_UNUSUAL = -8.0, 1.0
@@ -77,22 +79,30 @@ def figure(localization: Localization) -> Figure:
     show(picture, hatch(shown, missing & ~faded), image.height, image.width)
 
     heat = add_panel(result, layout, layout.heat, "how unusual each place is")
-    scale = ScalarMappable(Normalize(MOST_UNUSUAL, LEAST_UNUSUAL, clip=True), mpl.colormaps[_COLOURS])
     # Of the pixels that fall together the most unusual is shown; fmin passes over missing ones.
     values = np.nan_to_num(resize_extreme(localization.log10_nfa, size, np.fmin), nan=LEAST_UNUSUAL)
-    colours = scale.to_rgba(values, bytes=True)[:, :, :3]
-    show(heat, hatch(colours, missing), image.height, image.width)
+    show(heat, hatch(heat_colours(values), missing), image.height, image.width)
 
     numbered = outline_regions(picture, heat, localization, size)
     if localization.most_unusual is not None and not localization.regions:
         mark(picture, *localization.most_unusual)
     _write_title(result, layout, localization, numbered)
-    _add_scale(result, layout, scale, localization.alarms)
+    _add_scale(result, layout, _scale(), localization.alarms)
     add_layers(result, layout, localization)
     if missing.any():
         words = _NOT_JUDGED if image.outside_roi is None else _NOT_JUDGED_WITH_ROI
         write(result, layout, (layout.picture[0], layout.height - 14), words, 9)
     return result
+
+
+def heat_colours(log10_nfa: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """`(H, W, 3)` colours of log10 NFA `(H, W)`, the same in every picture; none may be NaN."""
+    colours: npt.NDArray[np.uint8] = _scale().to_rgba(log10_nfa, bytes=True)[:, :, :3]
+    return colours
+
+
+def _scale() -> ScalarMappable:
+    return ScalarMappable(Normalize(MOST_UNUSUAL, LEAST_UNUSUAL, clip=True), mpl.colormaps[_COLOURS])
 
 
 def _write_title(result: Figure, layout: Layout, localization: Localization, numbered: int) -> None:
