@@ -14,8 +14,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ssdnet.evaluation.figures import COMPARED, FIGURES
+from ssdnet.export.overlay import drawable
 from ssdnet.export.panels import FONT
-from ssdnet.export.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,7 @@ def boxes(summary: Summary, name: str) -> str:
                 _box(axes, values, row, _colours(summary)[label])
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_yticks(range(len(labels)))
-        words = [printable(label) for label in labels] if column == 0 else [""] * len(labels)
+        words = [drawable(label) for label in labels] if column == 0 else [""] * len(labels)
         axes.set_yticklabels(words, **_TEXT)
         axes.set_xlabel(FIGURES[figure].title, **_TEXT)
         axes.grid(visible=True, axis="x", color=_INK, alpha=0.15, linewidth=0.6)
@@ -120,7 +120,7 @@ def _label(axes: Axes, places: list[tuple[tuple[float, float], str]]) -> None:
     taken = [(x - _DOT, x + _DOT, y) for x, y in points.values()]
     for place, label in sorted(places, key=lambda entry: entry[0][1]):
         x, y = points[label]
-        words = printable(label)
+        words = drawable(label)
         width = _LETTER_WIDTH * len(words)
         up = 3.0
         while any(

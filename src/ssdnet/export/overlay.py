@@ -112,7 +112,11 @@ def _write_title(result: Figure, layout: Layout, localization: Localization, num
     title = verdict(len(found))
     room = int((layout.width - left - 20) / 10.5) - len(title) - 2
     image = localization.image
-    name = "image" if image.path is None and image.name in IN_MEMORY else _drawable(image.name)
+    name = (
+        "image"
+        if image.path is None and image.name in IN_MEMORY
+        else drawable(PurePath(image.name).name or image.name)
+    )
     name = _shortened(name, max(room, 12))
     write(result, layout, (left, 28), f"{name}: {title}", 12.5, OUTLINE if found else INK, bold=True)
     if found or localization.most_unusual is not None:
@@ -163,12 +167,11 @@ def _add_scale(result: Figure, layout: Layout, scale: ScalarMappable, alarms: fl
         write(result, layout, (x, y + tall + 36), limit_words.replace("; ", ";\n"), 8.5)
 
 
-def _drawable(name: str) -> str:
-    """A file name without its folder, and without characters that the font does not have."""
+def drawable(text: str) -> str:
+    """`text` without characters that the font of the pictures does not have."""
     known = get_font(findfont(FONT)).get_charmap()
     return "".join(
-        character if ord(character) in known and character.isprintable() else "?"
-        for character in PurePath(name).name or name
+        character if ord(character) in known and character.isprintable() else "?" for character in text
     )
 
 
