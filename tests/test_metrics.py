@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib.util
 import itertools
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,14 +130,7 @@ def test_image_auroc():
 
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
-    original = builtins.__import__
-
-    def refuse(name, *arguments, **options):
-        if name.partition(".")[0] == "sklearn":
-            raise ImportError(name)
-        return original(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # importing it fails
     with pytest.raises(MissingDependencyError, match=r'pip install "ssdnet\[bench\]"'):
         figures([[1, 0]], [[1, 0]])
 
@@ -164,14 +157,14 @@ def aupro_by_brute_force(scores, masks, limit, *, thresholds=None):
     normal = np.concatenate([s[~m] for s, m in zip(scores, masks, strict=True)])
     if thresholds is None:  # every step of the curve
         thresholds = [np.inf, *sorted({float(v) for s in scores for v in s.ravel()}, reverse=True)]
-    points = []
+    points: list[tuple[float, float]] = []
     for threshold in thresholds:
-        overlaps = [
+        each = [
             np.mean([score[place] >= threshold for place in region])
             for score, mask in zip(scores, masks, strict=True)
             for region in regions_by_hand(mask)
         ]
-        points.append(((normal >= threshold).mean(), np.mean(overlaps)))
+        points.append((float((normal >= threshold).mean()), float(np.mean(each))))
     rates, overlaps = np.array(points).T
     if rates[-1] > limit:
         inside = rates <= limit
@@ -232,6 +225,8 @@ def score_maps():
     if not path.exists():
         pytest.skip("the scoring script is not here")
     spec = importlib.util.spec_from_file_location("score_maps", path)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -256,12 +251,14 @@ def test_figures_are_those_of_the_scoring_script(name, score_maps, tmp_path, cap
         measured.append(judge(result, case))
         result.save(tmp_path / "maps" / name, stem=case.name, formats=["map"])
     pairs = []
-    for case, ours in zip(cases, measured, strict=True):
+    for case, one in zip(cases, measured, strict=True):
         mask = score_maps.load_mask(case.mask, 256)
-        theirs = score_maps.load_map(tmp_path / "maps" / name / f"{case.name}.anomaly.tif", mask.shape)
-        assert np.array_equal(truth_of(case), mask)
-        assert np.array_equal(ours.score, theirs)
-        pairs.append((theirs, mask))
+        score = score_maps.load_map(tmp_path / "maps" / name / f"{case.name}.anomaly.tif", mask.shape)
+        truth = truth_of(case)
+        assert truth is not None
+        assert np.array_equal(truth, mask)
+        assert np.array_equal(one.score, score)
+        pairs.append((score, mask))
     scores, masks = [s for s, _ in pairs], [m for _, m in pairs]
     pooled = pixel_figures(scores, masks, masks)
     ours = [

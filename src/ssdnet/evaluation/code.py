@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ssdnet.detectors.protocol import Detector
 
 _ALWAYS = ("ssdnet.pipeline", "ssdnet.evaluation.metrics", "ssdnet.evaluation.reduction")
@@ -35,7 +37,7 @@ def code_digest(detector: Detector) -> str:
         module = sys.modules.get(name)
         if module is not None and name not in modules and name.partition(".")[0] in packages:
             modules[name] = module
-            waiting += _taken_from(module)
+            waiting.extend(_taken_from(module))
     digest = hashlib.sha256()
     for name in sorted(modules):
         digest.update(name.encode())
@@ -43,12 +45,14 @@ def code_digest(detector: Detector) -> str:
     return digest.hexdigest()
 
 
-def _taken_from(module: ModuleType) -> list[str]:
-    """Names of the modules whose objects a module holds, its parts included."""
-    return [
-        value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
-        for value in list(vars(module).values())
-    ]
+def _taken_from(module: ModuleType) -> Iterator[str]:
+    """Names of the modules whose functions, classes or selves a module has taken."""
+    for value in list(vars(module).values()):
+        if not isinstance(value, ModuleType):
+            yield str(getattr(value, "__module__", ""))
+        # A package holds as a part of itself whatever of it anybody has imported so far.
+        elif not value.__name__.startswith(f"{module.__name__}."):
+            yield value.__name__
 
 
 def _source(module: ModuleType) -> bytes:
