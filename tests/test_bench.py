@@ -60,6 +60,7 @@ class Peculiar:
 
     fails_on_width: int = 0
     mebibytes: int = 0
+    sleeps: float = 0.0
 
     def score(self, pixels, valid, *, generator, progress):
         progress(0.5, "looking")
@@ -67,6 +68,7 @@ class Peculiar:
             raise RuntimeError("too wide")
         if self.mebibytes and valid.shape[1] > 40:  # not while warming up
             torch.ones(self.mebibytes << 18)
+        time.sleep(self.sleeps)
         return pixels.abs().mean(0) + 1e-3 * torch.rand(valid.shape, generator=generator)
 
 
@@ -129,7 +131,8 @@ def rows_of(out):
 
 def without_time(rows):
     return [
-        {key: value for key, value in row.items() if key not in ("seconds", "memory_mib")} for row in rows
+        {key: value for key, value in row.items() if key not in ("seconds", "memory_mib", "cpu_share")}
+        for row in rows
     ]
 
 
@@ -233,6 +236,18 @@ def test_memory_of_the_work_is_measured(cases, tmp_path):
         pytest.skip("not measured on this system")
     assert little["memory_mib"] < 30
     assert 90 < much["memory_mib"] < 140
+
+
+def test_times_that_others_have_disturbed_are_told(cases, tmp_path, monkeypatch):
+    slow = Peculiar(sleeps=0.2)
+    summary = summarize(list(run(cases[:2], {"p": slow}, out=tmp_path, settings=Settings(device="cpu"))))
+    assert 0 < summary.detectors["p"].cpu_share < 0.7
+    assert summary.detectors["p"].seconds > 0.2
+    assert summary.disturbed == ("p",)
+    monkeypatch.setattr(runner, "contenders", lambda names, quality: {"p": slow})
+    result = call(cases[0].image, "--mask", cases[0].mask, "-o", tmp_path / "out")
+    assert "note: other programs were using the CPU, so the times of these are too long: p" in result.stderr
+    assert "other programs were using the CPU" in (tmp_path / "out/report.html").read_text("utf-8")
 
 
 def test_images_are_reduced_first_and_judged_at_the_size_of_the_mask(cases, tmp_path):
@@ -404,7 +419,7 @@ def test_exit_codes_of_failures(data, tmp_path, offered):
     offered("Broken")
     result = call(data / "twill", "--detectors", "rx,broken", "-o", tmp_path)
     assert result.exit_code == 4
-    errors = result.stderr.splitlines()
+    errors = [line for line in result.stderr.splitlines() if " error: " in line]
     assert len(errors) == 4
     assert errors[0] == "ssdnet: error: broken, seed 0: twill/000-stain: RuntimeError: out of order"
     header, *rows = [line.split("\t") for line in result.stdout.splitlines()[:-1]]

@@ -206,6 +206,7 @@ def _compare(
     from ssdnet.evaluation.report import write_report
     from ssdnet.evaluation.runner import run
     from ssdnet.evaluation.summary import summarize
+    from ssdnet.evaluation.tables import DISTURBED
 
     total = len(cases) * len(chosen) * len(settings.seeds)
     outcomes: list[Outcome] = []
@@ -221,6 +222,8 @@ def _compare(
     summary = summarize(outcomes)
     written = write_report(out, summary, outcomes, provenance(settings, chosen, notes))
     _print(summary, outcomes, written[-1])
+    if summary.disturbed:
+        say("note", f"{DISTURBED}: {', '.join(summary.disturbed)}")
     if summary.not_scored:
         names = ", ".join(case.label for case in summary.not_scored)
         say("note", f"without figures, as the defect vanishes at the size that is judged: {names}")

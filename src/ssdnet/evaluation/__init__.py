@@ -8,7 +8,7 @@
 | `metrics` | figures of one map and of a whole set |
 | `intervals` | means over sets, how sure they are, and one detector against another |
 | `runner` | every detector on every image with every seed; goes on where it was stopped |
-| `cache`, `code`, `memory` | what has been measured already, by which code, and how much memory it took |
+| `cache`, `code`, `usage` | what has been measured already, by which code, and what it took |
 | `figures` | what each figure is called, and what it means |
 | `summary` | all figures of a run |
 | `provenance` | how a run was made |

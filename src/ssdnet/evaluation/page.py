@@ -15,7 +15,7 @@ from ssdnet.evaluation.datasets import read_mask
 from ssdnet.evaluation.figures import COMPARED, FIGURES
 from ssdnet.evaluation.gallery import choose
 from ssdnet.evaluation.plots import boxes, time_against_accuracy
-from ssdnet.evaluation.tables import headline, number, scope, seconds_words
+from ssdnet.evaluation.tables import DISTURBED, count, headline, number, scope, seconds_words
 from ssdnet.export.display import fitted_size
 from ssdnet.export.overlay import LEAST_UNUSUAL, MOST_UNUSUAL, heat_colours
 from ssdnet.export.wording import printable
@@ -42,7 +42,7 @@ def page(summary: Summary, outcomes: Sequence[Outcome], made: Mapping[str, Any])
         outcomes: whose images and maps are shown; the images are read again.
         made: how the run was made, see `ssdnet.evaluation.provenance`.
     """
-    title = f"ssdnet bench: {len(summary.detectors)} detectors, {len(summary.cases)} images"
+    title = f"ssdnet bench: {count(len(summary.detectors), 'detector')}, {count(len(summary.cases), 'image')}"
     body = [
         f"<h1>{_text(title)}</h1>",
         f"<p>{_text(scope(summary, made))}</p>",
@@ -238,6 +238,8 @@ def _made(summary: Summary, made: Mapping[str, Any]) -> str:
         f"Memory: {made['memory']}.",
         *made["notes"],
     ]
+    if summary.disturbed:
+        lines.append(f"{DISTURBED}: {', '.join(summary.disturbed)}.")
     if summary.not_scored:
         names = ", ".join(case.label for case in summary.not_scored)
         lines.append(

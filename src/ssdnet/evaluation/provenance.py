@@ -8,9 +8,9 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssdnet.evaluation import memory
 from ssdnet.evaluation.intervals import LEVEL, RUNS
 from ssdnet.evaluation.reduction import JUDGED_SIDE
+from ssdnet.evaluation.usage import method
 from ssdnet.export.record import plain, versions
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def provenance(
             },
             "judged_side": JUDGED_SIDE,
             "bootstrap": {"draws": RUNS, "level": LEVEL},
-            "memory": memory.method(device),
+            "memory": method(device),
             "notes": list(notes),
         }
     )

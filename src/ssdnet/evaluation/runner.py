@@ -6,7 +6,7 @@ reduction, images looked at together, and the versions of the packages. What is 
 computed again. A failure is the failure of that image and detector alone, and is tried again by the next run.
 
 Time is that of the stage `detect` of `ssdnet.localize`, from pixels to raw score, after one small image
-that is not counted; memory see `ssdnet.evaluation.memory`.
+that is not counted; memory see `ssdnet.evaluation.usage`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ssdnet.detectors.protocol import Detector
     from ssdnet.detectors.protocol import Progress as DetectorProgress
+    from ssdnet.evaluation.usage import Usage
     from ssdnet.image import Image
     from ssdnet.localization import Localization
 
@@ -301,7 +302,7 @@ class _Worker:
         return [item for image in images for item in self._look([image], seed, report)]
 
     def _localize(self, images: Sequence[Image], seed: int, report: DetectorProgress) -> list[_Looked]:
-        from ssdnet.evaluation.memory import measured
+        from ssdnet.evaluation.usage import measured
         from ssdnet.pipeline import localize_many
 
         with measured(self._device) as usage:
@@ -313,7 +314,7 @@ class _Worker:
                 max_pixels=None,
                 progress=report,
             )
-        return [_Looked(result, usage.mib) for result in results]
+        return [_Looked(result, usage) for result in results]
 
     def _finish(self, case: Case, seed: int, looked: _Looked | Exception) -> Outcome:
         """Judge one result and keep it."""
@@ -321,7 +322,7 @@ class _Worker:
             return Outcome(case, self.label, seed, error=looked)
         path = self._path(case, seed)
         try:
-            result = judge(looked.result, case, looked.mib)
+            result = judge(looked.result, case, looked.usage)
             write_measured(path, result)
         except OutputError:
             raise  # the others could not be kept either
@@ -332,13 +333,13 @@ class _Worker:
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """A result, and the memory it took."""
+    """A result, and what it took."""
 
     result: Localization
-    mib: float | None
+    usage: Usage
 
 
-def judge(result: Localization, case: Case, mib: float | None = None) -> Measured:
+def judge(result: Localization, case: Case, usage: Usage | None = None) -> Measured:
     """The figures of one result against the truth.
 
     Figures of pixels are NaN for an image without a defect, and where no anomalous or no normal pixel is
@@ -347,7 +348,7 @@ def judge(result: Localization, case: Case, mib: float | None = None) -> Measure
     Args:
         result: of `case.image`, at any size.
         case: the truth.
-        mib: memory that it took, MiB.
+        usage: what it took, if that was measured.
     """
     from ssdnet.evaluation.pictures import heat_levels
 
@@ -367,7 +368,8 @@ def judge(result: Localization, case: Case, mib: float | None = None) -> Measure
         "pred_score": result.pred_score,
         "regions": len(result.regions),
         "seconds": result.seconds["detect"],
-        "memory_mib": mib,
+        "memory_mib": usage and usage.mib,
+        "cpu_share": usage and usage.cpu_share,
         "detector": result.detector,
         "settings": result.detector_settings,
         "seed": result.seed,

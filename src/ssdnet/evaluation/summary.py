@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 _BOOTSTRAP_SEED = 0
+_ALONE = 0.7
+"""Share of one CPU that work with the machine to itself gets at least."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Standing:
     """Median over images, all sets together."""
     memory_mib: float
     """Largest over images; NaN where not measured."""
+    cpu_share: float
+    """Median over images of CPU time by wall time; NaN where not measured."""
     failed: int
     """Images and seeds without a result."""
 
@@ -83,6 +87,11 @@ class Summary:
     def sets(self) -> tuple[str, ...]:
         """Names of the sets, in their order."""
         return tuple(dict.fromkeys(case.set for case in self.cases))
+
+    @property
+    def disturbed(self) -> tuple[str, ...]:
+        """Detectors whose times are too long, because other programs were using the CPU."""
+        return tuple(name for name, each in self.detectors.items() if each.cpu_share < _ALONE)
 
 
 def summarize(outcomes: Sequence[Outcome]) -> Summary:
@@ -206,12 +215,14 @@ def _standing(
         seconds = [record["seconds"] for name, record in records if name == member]
         sets[member]["seconds"] = float(np.median(seconds)) if seconds else math.nan
     memory = [record["memory_mib"] for _, record in records if record["memory_mib"] is not None]
+    shares = [record["cpu_share"] for _, record in records if record["cpu_share"] is not None]
     return Standing(
         means,
         sets,
         images,
         seconds=float(np.median([record["seconds"] for _, record in records])) if records else math.nan,
         memory_mib=max(memory, default=math.nan),
+        cpu_share=float(np.median(shares)) if shares else math.nan,
         failed=len(cases) * len(runs) - len(records),
     )
 

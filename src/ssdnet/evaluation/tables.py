@@ -28,6 +28,8 @@ HEADLINE = ("ap", "auroc", "aupro_30", "best_f1", "f1", "image_auroc", "false_al
 NOTHING = "\N{EN DASH}"
 """What a table has where there is no figure."""
 
+DISTURBED = "other programs were using the CPU, so the times of these are too long"
+
 _COLUMNS = ("auroc", "ap", "best_f1", "best_iou", "f1", "iou", "hit", "pred_score", "regions", "seconds")
 
 
@@ -141,22 +143,23 @@ def seconds_words(seconds: float) -> str:
     return NOTHING if math.isnan(seconds) else f"{seconds:.3g}"
 
 
+def count(number: int, word: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def scope(summary: Summary, made: Mapping[str, Any]) -> str:
     """What the main table is a mean of."""
     defective = sum(not case.clean for case in summary.cases)
     seeds = made["settings"]["seeds"]
     size = made["settings"]["size"]
     return (
-        f"Means over {_count(len(summary.sets), 'set')} ({_count(defective, 'image')} with a defect, "
+        f"Means over {count(len(summary.sets), 'set')} ({count(defective, 'image')} with a defect, "
         f"{len(summary.cases) - defective} without), with 95 % intervals over images; "
-        f"{_count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}); images "
+        f"{count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}); images "
         + ("at their full size" if size is None else f"reduced to {size} pixels on the shorter side")
         + f", maps judged at {made['judged_side']}; ssdnet {made['versions']['ssdnet']}."
     )
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _standing(standing: Standing) -> dict[str, Any]:
@@ -165,6 +168,7 @@ def _standing(standing: Standing) -> dict[str, Any]:
         "sets": standing.sets,
         "seconds_median": standing.seconds,
         "memory_mib_largest": standing.memory_mib,
+        "cpu_share_median": standing.cpu_share,
         "failed": standing.failed,
     }
 

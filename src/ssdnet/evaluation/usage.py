@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak, on top of what the process held before.
+"""What a piece of work takes: memory at its peak, on top of what was held before, and its share of the CPU.
 
 | where | what | how |
 | --- | --- | --- |
@@ -7,6 +7,8 @@
 | else | not measured | |
 
 On the CPU, free heap is given back to the system first, or the work would use it and seem to take nothing.
+The time that the process was given is measured beside the time that passed: where it is far less, other
+programs were in the way, and the measured times are too long.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +37,8 @@ class Usage:
 
     mib: float | None = None
     """Peak minus what was there before, MiB; None where it cannot be measured."""
+    cpu_share: float | None = None
+    """CPU time by the time that passed, about the number of threads at work; None on other devices."""
 
 
 def method(device: torch.device) -> str:
@@ -58,13 +63,15 @@ def measured(device: torch.device) -> Iterator[Usage]:
         yield usage
         torch.cuda.synchronize(device)
         usage.mib = (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    elif device.type == "cpu" and _reset_peak():
+    elif device.type == "cpu":
         gc.collect(1)  # all of it would take longer than some detectors do
         _give_back()
-        _reset_peak()
-        resident = _status("VmRSS")
+        resident = _status("VmRSS") if _reset_peak() else None
+        wall, cpu = time.perf_counter(), time.process_time()
         yield usage
-        usage.mib = max(0.0, _status("VmHWM") - resident)
+        usage.cpu_share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+        if resident is not None:
+            usage.mib = max(0.0, _status("VmHWM") - resident)
     else:
         yield usage
 
