@@ -35,10 +35,11 @@ from ssdnet.evaluation import code, runner
 from ssdnet.evaluation.cache import read_measured
 from ssdnet.evaluation.datasets import check, find
 from ssdnet.evaluation.gallery import choose
+from ssdnet.evaluation.judging import truth_of
 from ssdnet.evaluation.metrics import aupro, pixel_figures
 from ssdnet.evaluation.provenance import provenance
 from ssdnet.evaluation.report import write_report
-from ssdnet.evaluation.runner import Settings, contenders, run, truth_of
+from ssdnet.evaluation.runner import Settings, contenders, run
 from ssdnet.evaluation.summary import summarize
 from ssdnet.evaluation.synthetic import synthesize
 

@@ -17,9 +17,9 @@ import ssdnet
 from ssdnet.errors import MissingDependencyError, NoValidPixelsError
 from ssdnet.evaluation.datasets import Case, read_mask
 from ssdnet.evaluation.intervals import bootstrap_interval, compare, mean_of_sets
+from ssdnet.evaluation.judging import judge, truth_of
 from ssdnet.evaluation.metrics import aupro, hit, image_auroc, pixel_figures
 from ssdnet.evaluation.reduction import reduce_image, reduce_map, reduce_mask, reduced_shape
-from ssdnet.evaluation.runner import judge, truth_of
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 FIGURES = ("auroc", "ap", "best_f1", "best_iou", "f1", "iou")

@@ -6,6 +6,7 @@
 | `synthetic` | sets with exact masks, made from a seed |
 | `reduction` | images, maps and masks at the size they are judged at |
 | `metrics` | figures of one map and of a whole set |
+| `judging` | one result against its mask |
 | `intervals` | means over sets, how sure they are, and one detector against another |
 | `runner` | every detector on every image with every seed; goes on where it was stopped |
 | `cache`, `code`, `usage` | what has been measured already, by which code, and what it took |

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ssdnet.detectors.protocol import Detector
 
-_ALWAYS = ("ssdnet.pipeline", "ssdnet.evaluation.metrics", "ssdnet.evaluation.reduction")
+_ALWAYS = ("ssdnet.pipeline", "ssdnet.evaluation.judging")
 
 
 def code_digest(detector: Detector) -> str:

@@ -12,7 +12,7 @@ that is not counted; memory see `ssdnet.evaluation.usage`.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,22 +20,22 @@ import numpy as np
 from ssdnet import detectors
 from ssdnet.detectors.protocol import Decomposer
 from ssdnet.errors import Cancelled, InputError, OutputError, UsageError
-from ssdnet.evaluation.cache import Measured, place_of, read_record, write_measured
-from ssdnet.evaluation.datasets import Case, read_mask
-from ssdnet.evaluation.metrics import hit, pixel_figures, scikit_learn
-from ssdnet.evaluation.reduction import JUDGED_SIDE, reduce_image, reduce_map, reduce_mask, reduced_shape
-from ssdnet.export.record import plain, versions
+from ssdnet.evaluation.cache import place_of, read_record, write_measured
+from ssdnet.evaluation.judging import judge
+from ssdnet.evaluation.metrics import scikit_learn
+from ssdnet.evaluation.reduction import JUDGED_SIDE, reduce_image
+from ssdnet.export.record import versions
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
     import torch
 
     from ssdnet.detectors.protocol import Detector
     from ssdnet.detectors.protocol import Progress as DetectorProgress
+    from ssdnet.evaluation.datasets import Case
     from ssdnet.evaluation.usage import Usage
     from ssdnet.image import Image
     from ssdnet.localization import Localization
@@ -337,52 +337,3 @@ class _Looked:
 
     result: Localization
     usage: Usage
-
-
-def judge(result: Localization, case: Case, usage: Usage | None = None) -> Measured:
-    """The figures of one result against the truth.
-
-    Figures of pixels are NaN for an image without a defect, and where no anomalous or no normal pixel is
-    left at the size that is judged; `scored` tells.
-
-    Args:
-        result: of `case.image`, at any size.
-        case: the truth.
-        usage: what it took, if that was measured.
-    """
-    from ssdnet.evaluation.pictures import heat_levels
-
-    mask = truth_of(case)
-    if mask is None:
-        image = result.image
-        mask = np.zeros(reduced_shape(image.height, image.width, JUDGED_SIDE), dtype=np.bool_)
-    shape = mask.shape[0], mask.shape[1]
-    score, found = reduce_map(result.anomaly_map, shape), reduce_mask(result.mask, shape)
-    figures = pixel_figures([score], [mask], [found])
-    record: dict[str, Any] = {
-        "set": case.set,
-        "name": case.name,
-        "scored": not np.isnan(figures.auroc),
-        **{entry.name: getattr(figures, entry.name) for entry in fields(figures)},
-        "hit": hit(score, mask),
-        "pred_score": result.pred_score,
-        "regions": len(result.regions),
-        "seconds": result.seconds["detect"],
-        "memory_mib": usage and usage.mib,
-        "cpu_share": usage and usage.cpu_share,
-        "detector": result.detector,
-        "settings": result.detector_settings,
-        "seed": result.seed,
-        "device": result.device,
-        "threads": result.threads,
-        "notes": result.notes,
-    }
-    return Measured(plain(record), score, found, heat_levels(result))
-
-
-def truth_of(case: Case) -> npt.NDArray[np.bool_] | None:
-    """`(H, W)`, the mask at the size that is judged; None for an image without a defect."""
-    if case.mask is None:
-        return None
-    full = read_mask(case.mask)
-    return reduce_mask(full, reduced_shape(full.shape[0], full.shape[1], JUDGED_SIDE))

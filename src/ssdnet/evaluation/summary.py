@@ -18,8 +18,8 @@ import numpy as np
 from ssdnet.evaluation.cache import read_measured
 from ssdnet.evaluation.figures import COMPARED, FIGURES
 from ssdnet.evaluation.intervals import Comparison, bootstrap_interval, compare, mean_of_sets
+from ssdnet.evaluation.judging import truth_of
 from ssdnet.evaluation.metrics import AUPRO_LIMITS, aupro, image_auroc, pixel_figures
-from ssdnet.evaluation.runner import truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
