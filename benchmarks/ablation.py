@@ -4,7 +4,8 @@
                                        [--plot ablation.png]
 
 Prints one table (mean over sets of per-image pixel AUROC and average precision, the spread over seeds, and
-the paired difference to the first row of its block with a 95 % bootstrap interval over images) and draws it.
+the paired difference to the first row of its block with a 95 % bootstrap interval over images, where each set
+has at least two) and draws it.
 Every figure of one image goes to the CSV file at once, and what is there is not computed again: an
 interrupted run goes on.
 """
@@ -117,9 +118,9 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
                 recipe = (replace(variant.recipe, average=HORIZON), variant.precision)
                 if recipe not in trained:
                     trained[recipe] = fit(replace(variant, average=HORIZON), pair.pixels, seeds)
-                judge = replace(variant, hide_anomalies=False)  # nobody sees the normal layer
+                alone = replace(variant, hide_anomalies=False)  # nobody sees the normal layer
                 scores = [
-                    judge.judge(
+                    alone.judge(
                         subject, network, generator=torch.Generator().manual_seed(seed), progress=silent
                     ).score
                     for seed, (subject, network) in zip(seeds, trained[recipe], strict=True)
@@ -201,11 +202,9 @@ def draw(rows: Sequence[tuple[str, Floats, Floats, Floats, Floats]], path: Path)
         axes.set_yticks(places, [row[0] for row in rows] if column == 0 else [""] * len(rows))
         axes.set_xlabel(label)
         axes.grid(axis="x", linewidth=0.4)
-        axes.set_title(
-            "line: 95 % interval of the difference over images" if column == 0 else "bar: spread over seeds",
-            fontsize=9,
-            color="#6b6b6b",
-        )
+        known = column == 0 and np.isfinite(np.array([row[4] for row in rows])).all()
+        title = "line: 95 % interval of the difference over images" if known else "bar: spread over seeds"
+        axes.set_title(title, fontsize=9, color="#6b6b6b")
     figure.savefig(path)
 
 
@@ -232,7 +231,9 @@ def main() -> int:
         if name in BLOCKS:
             name, cells = f"**{name}**", [*cells, "", ""]
         else:
-            cells += [f"{difference[i]:+.3f} ({limits[0, i]:+.3f} … {limits[1, i]:+.3f})" for i in (0, 1)]
+            for change, (low, high) in zip(difference, limits.T, strict=True):
+                known = f" ({low:+.3f} … {high:+.3f})" if np.isfinite(low) else ""
+                cells.append(f"{change:+.3f}{known}")
         print(f"| {name} | " + " | ".join(cells) + " |")
     draw(rows, arguments.plot)
     return 0
