@@ -1,0 +1,354 @@
+"""`fca`: how far each pixel's features must move for the tiles around it to look like the typical tile.
+
+Feature correspondence analysis, with the tiles described by histograms instead of being sorted. Notation:
+f_c(y) is feature c at pixel y; P(x) is the tile of T x T pixels about x; a tile's rank function counts how
+many of its pixels lie below a value. For each feature:
+
+1. Reference: the k-th smallest value of the typical tile, r_c[k], is the median over tiles, side by side, of
+   the k-th smallest value of each: a median of quantile functions, which is the way the 1-Wasserstein
+   distance averages distributions.
+2. Correspondence: the optimal transport between two sets of T x T numbers maps the k-th smallest onto the
+   k-th smallest. So tile x moves its pixel y by d_c(x, y) = |f_c(y) - r_c[rank of f_c(y) in P(x)]|, and the
+   sum of these over the tile is its 1-Wasserstein distance to the reference.
+3. Aggregation: the score of y is the mean over the features of d_c(x, y), summed over all tiles x that hold
+   it with the weights of a Gaussian in |x - y| (`tile_sigma`).
+4. The displacements are smoothed by a small Gaussian (`smoothing`).
+
+Quantisation: the values of a feature fall into `bins`. For all pixels of one bin in one tile, the mean of
+the reference values they move to comes from two ranks and the running sum of r_c, and two ranks are two box
+sums. So step 2 is a box sum a bin, and step 3 a Gaussian filter a bin, whatever the size of a tile; a pixel
+interpolates between the bins on both sides of its value. Ties share their ranks.
+
+Chosen here: steps 3 and 4 change places (the same, but for the change of the weight over `smoothing`);
+tiles that look beyond the image are left out and the weights of the rest sum to 1, so that no reflected
+pixel is counted and the map does not fade towards the edge; a tile with missing pixels counts by the share
+that is known, its ranks stretched to those of a whole tile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+
+from ssdnet.errors import UsageError
+from ssdnet.features import pad, pyramid
+from ssdnet.filter_banks import BANKS, filter_bank
+from ssdnet.statistics import gaussian_taps, separable_filter, smooth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ssdnet.detectors.protocol import Progress
+    from ssdnet.filter_banks import FilterBank
+
+_REFERENCE_PIXELS = 1 << 16
+"""The reference comes from so many pixels at most: all of a 256 x 256 image."""
+
+_BIN_SAMPLES = 1 << 13
+"""Values of each feature that say where its bins should lie."""
+
+_EVEN_SHARE = 0.3
+"""How far bins are of equal width (1) rather than of equal content (0)."""
+
+_SLACK = 0.05
+"""Ranks that a bin is widened by at both ends: gives an empty bin its place in the order."""
+
+_SMALLEST = 1e-12
+"""Differences of values below this are this."""
+
+_BLOCK_VALUES = {"cpu": 1 << 19}
+_BLOCK_VALUES_ELSEWHERE = 1 << 24
+"""Feature values worked on at once: bounds the memory; what a cache holds, or what keeps a GPU busy."""
+
+_LARGEST_TILE = 181  # whose number of pixels 16 bits can hold
+
+
+@dataclass(frozen=True)
+class FCA:
+    """Feature correspondence analysis with quantised tiles and features of the image alone.
+
+    Ardelean & Weyrich, 'High-Fidelity Zero-Shot Texture Anomaly Localization Using Feature Correspondence
+    Analysis', WACV 2024 (arXiv 2304.06433), with histograms as in Ardelean, Rückbeil & Weyrich, 'Quantized
+    FCA', 2025 (arXiv 2510.15602). See the module for the steps. Tile, weights and smoothing are those of the
+    authors' code; chosen here by measurement: random features, their number, the number of bins.
+    """
+
+    name: ClassVar[str] = "fca"
+    summary: ClassVar[str] = "displacement of features in the transport of each tile to the median tile"
+    assumes: ClassVar[str] = "one texture in even light, whose pattern repeats within a tile"
+    source: ClassVar[str] = "Ardelean & Weyrich, WACV 2024"
+
+    features: str = "random"
+    """`random` convolutions, `laws` texture filters on the mean of the channels, or `colour`: the pixels."""
+    orbits: int = 3
+    """Of `random`: kernels drawn, each with its eight flips and turns."""
+    kernel_size: int = 7
+    """Of `random`: side of a kernel, pixels, odd."""
+    tile_size: int = 9
+    """Side of a tile, pixels, odd; the largest that fits is taken where the image is smaller."""
+    tile_sigma: float = 3.0
+    """Standard deviation of the Gaussian that weighs the tiles that hold a pixel, pixels."""
+    smoothing: float = 1.0
+    """Standard deviation of the Gaussian that smooths the displacement, pixels."""
+    bins: int = 24
+    """Bins of each feature; time and accuracy grow with them."""
+
+    def __post_init__(self) -> None:
+        if self.features not in BANKS:
+            raise UsageError(f"fca: features must be one of {', '.join(BANKS)}, not {self.features!r}")
+        for name, smallest in {"orbits": 1, "kernel_size": 1, "tile_size": 3, "bins": 2}.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < smallest:
+                raise UsageError(f"fca: {name} must be a whole number of at least {smallest}, not {value!r}")
+        for name in ("kernel_size", "tile_size"):
+            if getattr(self, name) % 2 == 0:
+                raise UsageError(f"fca: {name} must be odd, not {getattr(self, name)}")
+        if self.tile_size > _LARGEST_TILE:
+            raise UsageError(f"fca: tile_size must be at most {_LARGEST_TILE}, not {self.tile_size}")
+        for name, low in (("tile_sigma", 1e-3), ("smoothing", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not low <= value < math.inf:
+                raise UsageError(f"fca: {name} must be a number in [{low:g}, inf), not {value!r}")
+
+    @torch.inference_mode()
+    def score(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        progress: Progress,
+    ) -> torch.Tensor:
+        """Mean displacement of each pixel's features, in units of the features; see `Detector.score`."""
+        progress(0, "reference")
+        bank = filter_bank(
+            self.features,
+            channels=len(pixels),
+            orbits=self.orbits,
+            kernel_size=self.kernel_size,
+            generator=generator,
+            device=pixels.device,
+        )
+        padded = pad(pyramid(pixels, valid, 1)[0].pixels, bank.margin)
+        side = min(self.tile_size, (min(valid.shape) - 1) // 2 * 2 + 1)
+        reference = _Reference.of(*_separate_tiles(padded, valid, bank, side), bins=self.bins)
+        taps = gaussian_taps(side // 2, self.tile_sigma)
+        displacement = torch.empty(valid.shape, device=pixels.device)
+        most = _BLOCK_VALUES.get(pixels.device.type, _BLOCK_VALUES_ELSEWHERE) // len(reference.levels)
+        blocks = list(_blocks(*valid.shape, most=max(most, side**2)))
+        for number, block in enumerate(blocks):
+            progress(0.1 + 0.9 * number / len(blocks), "correspondence")
+            displacement[block] = _displacement(_Tiles(padded, valid, block, bank, taps), reference)
+        progress(1, "correspondence")
+        return smooth(displacement, valid.to(displacement.dtype), self.smoothing)
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """The typical tile, and the bins of the values of each of the K features."""
+
+    levels: torch.Tensor
+    """`(K, bins + 2)`: lowest value, mean value of each bin, highest value."""
+    edges: torch.Tensor
+    """`(K, bins - 1)`: highest value of each bin but the last."""
+    upper: torch.Tensor
+    """`(K, T * T + 1)`: sum of the typical tile's n smallest values, and `_SLACK` of the next."""
+    lower: torch.Tensor
+    """`(K, T * T + 1)`: sum of the typical tile's n smallest values, less `_SLACK` of the last."""
+    ends: torch.Tensor
+    """`(K, 2)`: displacement of the lowest and the highest value."""
+
+    @classmethod
+    def of(cls, values: torch.Tensor, known: torch.Tensor, *, bins: int) -> _Reference:
+        """Take the median tile of some.
+
+        Args:
+            values: `(K, n, T * T)` features of the tiles, sorted, those of missing pixels last.
+            known: `(n,)` number of pixels of each tile that are not missing, at least one.
+            bins: of each feature.
+        """
+        size = values.shape[2]
+        rank = ((torch.arange(size, device=known.device) + 0.5) * known[:, None] / size).long()
+        values = values.gather(2, rank.expand_as(values))
+        typical = values.transpose(1, 2).median(dim=2).values
+        total = F.pad(typical.double().cumsum(dim=1), (1, 0))
+        following = torch.cat([typical, typical[:, -1:]], dim=1)
+        preceding = torch.cat([typical[:, :1], typical], dim=1)
+        levels, edges = _bins(values.flatten(1), bins)
+        return cls(
+            levels=levels,
+            edges=edges,
+            upper=(total + _SLACK * following).float(),
+            lower=(total - _SLACK * preceding).float(),
+            ends=(levels[:, [0, -1]] - typical[:, [0, -1]]).abs(),
+        )
+
+
+def _bins(values: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Levels and edges, see `_Reference`, of `(K, N)` values: of mixed width and content (`_EVEN_SHARE`)."""
+    low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
+    sample = values[:, :: max(1, values.shape[1] // _BIN_SAMPLES)].sort(dim=1).values
+    even = (sample - low) / (high - low).clamp_min(_SMALLEST)
+    rising = (
+        torch.linspace(0, 1, sample.shape[1], device=sample.device).expand_as(even).lerp(even, _EVEN_SHARE)
+    )
+    wanted = torch.linspace(0, 1, bins + 1, device=sample.device)[1:-1].expand(len(sample), -1)
+    at = torch.searchsorted(rising.contiguous(), wanted.contiguous()).clamp_max_(sample.shape[1] - 1)
+    edges = sample.gather(1, at)
+    # Of equal edges, where many pixels share a value, one is enough; the others wait behind the last bin.
+    edges[:, 1:] = torch.where(edges.diff(dim=1) > 0, edges[:, 1:], high)
+    edges = edges.sort(dim=1).values
+    bounds = torch.cat([low, edges, high], dim=1)
+    stops = torch.searchsorted(sample, edges, right=True)
+    stops = F.pad(F.pad(stops, (1, 0)), (0, 1), value=sample.shape[1])
+    sums = F.pad(sample.double().cumsum(dim=1), (1, 0)).gather(1, stops).diff(dim=1)
+    counts = stops.diff(dim=1)
+    middle = (bounds[:, 1:] + bounds[:, :-1]) / 2
+    means = torch.where(counts > 0, (sums / counts.clamp_min(1)).float(), middle)
+    return torch.cat([low, means, high], dim=1), edges
+
+
+def _separate_tiles(
+    padded: torch.Tensor, valid: torch.Tensor, bank: FilterBank, side: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tiles side by side, as `_Reference.of` wants them: those at least half as well known as the best."""
+    # The grid is laid so that it holds the first known pixel (the upper left one, if nothing is missing).
+    first = divmod(int(valid.flatten().to(torch.uint8).argmax()), valid.shape[1])
+    starts = [min(place, size % side) for place, size in zip(first, valid.shape, strict=True)]
+    seen = valid[starts[0] :, starts[1] :].unfold(0, side, side).unfold(1, side, side).flatten(2)
+    known = seen.sum(dim=2)
+    rows, columns = (known >= 0.5 * known.max()).nonzero().T
+    every = math.ceil(len(rows) * side**2 / _REFERENCE_PIXELS)
+    rows, columns = rows[::every], columns[::every]
+    whole = side + 2 * bank.margin
+    tiles = padded[0, :, starts[0] :, starts[1] :].unfold(1, whole, side).unfold(2, whole, side)
+    features = bank.respond(tiles[:, rows, columns].transpose(0, 1)).flatten(2).transpose(0, 1)
+    features = features.masked_fill(~seen[rows, columns], math.inf)
+    return features.sort(dim=2).values, known[rows, columns]
+
+
+class _Tiles:
+    """All tiles that hold a pixel of a block of the image and lie in the image."""
+
+    def __init__(
+        self,
+        padded: torch.Tensor,
+        valid: torch.Tensor,
+        block: tuple[slice, slice],
+        bank: FilterBank,
+        taps: list[float],
+    ) -> None:
+        self._side, self._taps = len(taps), taps
+        reach = self._side - 1
+        around, inside, place = [], [], []
+        for span, size in zip(block, valid.shape, strict=True):
+            # Tiles by their first pixel: the block's pixels are in those from `earliest` to its last pixel.
+            earliest = span.start - reach
+            start, stop = max(0, earliest), min(span.stop, size - reach)
+            around.append(slice(start, stop + reach))
+            inside.append(slice(span.start - start, span.stop - start))
+            place.append(slice(start - earliest, stop - earliest))
+        features = bank.respond(
+            padded[:, :, around[0].start : around[0].stop + 2 * bank.margin][
+                :, :, :, around[1].start : around[1].stop + 2 * bank.margin
+            ]
+        )[0]
+        known = valid[around[0], around[1]]
+        self.features = features[:, inside[0], inside[1]]
+        """`(K, h, w)` of the pixels of the block."""
+        self._counted = features.masked_fill(~known, math.inf)
+        self._integer = torch.uint8 if self._side**2 < 256 else torch.int16
+        seen = self._sum(known[None])
+        self._share = seen / self._side**2
+        self._stretch = self._side**2 / seen.clamp_min(1)
+        height, width = (span.stop - span.start + reach for span in block)
+        self._canvas = features.new_zeros(len(features), height, width)
+        self._place = (slice(None), *place)
+        self.weight = self.spread(torch.ones_like(seen))
+        """`(1, h, w)` of all tiles that hold a pixel."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Features, rows and columns of tiles."""
+        return len(self._counted), self._share.shape[1], self._share.shape[2]
+
+    def ranks(self, values: torch.Tensor) -> torch.Tensor:
+        """`self.shape`: how many of each tile's T * T features are at most as large as `(K,)` values."""
+        return self._sum(self._counted <= values[:, None, None]).mul_(self._stretch).round_()
+
+    def spread(self, amounts: torch.Tensor) -> torch.Tensor:
+        """`(k, h, w)`: of `(k, rows, columns)` amounts of each tile, what arrives at the pixels it holds."""
+        canvas = self._canvas[: len(amounts)]
+        torch.mul(amounts, self._share, out=canvas[self._place])
+        return separable_filter(canvas, self._taps)
+
+    def _sum(self, here: torch.Tensor) -> torch.Tensor:
+        """Number of True in each tile, by doubling the width of what was summed."""
+        x = here.view(torch.uint8).to(self._integer)
+        for axis in (1, 2):
+            count = x.shape[axis] - self._side + 1
+            total, start, width = None, 0, 1
+            while True:
+                if self._side & width:
+                    part = x.narrow(axis, start, count)
+                    total, start = part if total is None else total + part, start + width
+                if 2 * width > self._side:
+                    break
+                rest = x.shape[axis] - width
+                x = x.narrow(axis, 0, rest) + x.narrow(axis, width, rest)
+                width *= 2
+            assert total is not None  # noqa: S101 - a side has at least one binary digit
+            x = total
+        return x.to(torch.float32)
+
+
+def _displacement(tiles: _Tiles, reference: _Reference) -> torch.Tensor:
+    """`(h, w)` mean over the features of the mean displacement by all tiles that hold a pixel.
+
+    With t the place of a pixel's value between two levels, its displacement is that of the lowest level plus
+    the sum over levels of t times the difference to the level before.
+    """
+    count, size = len(reference.levels), reference.upper.shape[1]
+    levels = reference.levels[:, :, None, None]
+    offset = size * torch.arange(count, dtype=torch.int32, device=levels.device)[:, None, None]
+    upper, lower = reference.upper.flatten(), reference.lower.flatten()
+    rank = torch.zeros(tiles.shape, device=levels.device)
+    sums = reference.lower[:, :1, None]
+    before = reference.ends[:, :1, None] * tiles.weight
+    result = before.clone()
+    for level in range(1, levels.shape[1]):
+        if level == levels.shape[1] - 1:
+            now = reference.ends[:, 1:, None] * tiles.weight
+        else:
+            last = level == levels.shape[1] - 2
+            next_rank = (
+                torch.full_like(rank, size - 1) if last else tiles.ranks(reference.edges[:, level - 1])
+            )
+            index = (next_rank.to(torch.int32) + offset).flatten()
+            moved = upper.index_select(0, index).view_as(rank).sub_(sums)
+            moved.div_(rank.neg_().add_(next_rank).add_(2 * _SLACK)).sub_(levels[:, level]).abs_()
+            now = tiles.spread(moved)
+            rank, sums = next_rank, lower.index_select(0, index).view_as(rank)
+        width = (levels[:, level] - levels[:, level - 1]).clamp_min(_SMALLEST)
+        between = tiles.features.sub(levels[:, level - 1]).div_(width).clamp_(0, 1)
+        result.addcmul_(between, now - before)
+        before = now
+    # What lies beyond the levels moves further by as much.
+    beyond = (tiles.features - tiles.features.clamp(levels[:, 0], levels[:, -1])).abs_().sum(dim=0)
+    return result.sum(dim=0).div_(tiles.weight[0].clamp_min(_SMALLEST)).add_(beyond).div_(count)
+
+
+def _blocks(height: int, width: int, *, most: int) -> Iterator[tuple[slice, slice]]:
+    """Nearly square blocks of about `most` pixels that cover the image once."""
+    across = max(1, round(width / math.sqrt(most)))
+    down = max(1, math.ceil(height * width / across / most))
+    for row in range(down):
+        for column in range(across):
+            yield (
+                slice(row * height // down, (row + 1) * height // down),
+                slice(column * width // across, (column + 1) * width // across),
+            )
