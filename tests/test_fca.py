@@ -75,11 +75,12 @@ def test_histograms_say_what_sorting_says(tile_size, size):
     pixels[:, 10:20, 12:22] *= 2.5
     exact = by_sorting(pixels, tile_size, 3.0)
     errors = []
-    for bins in (12, 96):
+    for bins in (12, 48, 400):
         quantised = run(pixels, features="colour", tile_size=tile_size, smoothing=0, bins=bins)
-        errors.append(float((quantised - exact).abs().mean() / exact.mean()))
-    assert errors[1] < 0.02
-    assert errors[1] < errors[0] < 0.15
+        errors.append(float((quantised - exact).abs().median() / exact.median()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] < 0.3
+    assert errors[-1] < 0.1
 
 
 def test_ties_share_their_ranks():
@@ -105,10 +106,10 @@ def test_a_value_beyond_all_bins_moves_by_its_distance():
 
 
 def test_blocks_change_nothing(monkeypatch):
-    image = samples.texture("twill", (80, 97), seed=1)
+    image = samples.texture("twill", (60, 77), seed=1)
     whole = score(image)
     monkeypatch.setattr(fca, "_BLOCK_VALUES", {"cpu": 24 * 300})
-    assert len(list(fca._blocks(80, 97, most=300))) > 20
+    assert len(list(fca._blocks(60, 77, most=300))) > 10
     np.testing.assert_allclose(score(image), whole, atol=1e-5)
 
 
@@ -132,7 +133,7 @@ def test_features_look_no_further_than_their_margin(features):
         device=torch.device("cpu"),
     )
     pixels = noise(1, 3, 41, 43)
-    before = bank.respond(pixels)
+    before = bank.respond(pixels).clone()
     assert before.shape[2:] == (41 - 2 * bank.margin, 43 - 2 * bank.margin)
     pixels[0, :, 20, 21] += 1
     changed = (bank.respond(pixels) != before).any(dim=1)[0].nonzero() + bank.margin
@@ -151,24 +152,38 @@ def test_laws_filters_ignore_light_and_its_slope():
     torch.testing.assert_close(edges, edges[:, :1, :1].expand_as(edges), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("texture", samples.TEXTURES)
-def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour(texture):
-    sample = samples.sample(texture, "foreign", (128, 128), seed=3)
-    values = sample.image.astype(np.float64)
-    baseline = np.linalg.norm(values - np.median(values, axis=(0, 1)), axis=2)
-    assert auroc(score(sample.image), sample.mask) > max(0.8, auroc(baseline, sample.mask))
+def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour():
+    gains = []
+    for texture in samples.TEXTURES:
+        sample = samples.sample(texture, "foreign", (128, 128), seed=3)
+        values = sample.image.astype(np.float64)
+        baseline = np.linalg.norm(values - np.median(values, axis=(0, 1)), axis=2)
+        found = auroc(score(sample.image), sample.mask)
+        assert found > 0.7, texture
+        gains.append(found - auroc(baseline, sample.mask))
+    assert np.mean(gains) > 0.05
 
 
-@pytest.mark.parametrize("features", BANKS)
-def test_a_change_of_the_distribution_is_found_where_single_values_say_nothing(features):
-    generator = np.random.default_rng(4)
-    image = generator.normal(size=(96, 96))
+def _two_values(values):
+    return np.sign(values)
+
+
+def _coarse(values):
+    smooth = np.cumsum(np.cumsum(values, axis=0), axis=1)
+    smooth = smooth[3:, 3:] - smooth[:-3, 3:] - smooth[3:, :-3] + smooth[:-3, :-3]
+    return np.pad(smooth, ((1, 2), (1, 2)), mode="wrap") / smooth.std()
+
+
+@pytest.mark.parametrize(
+    ("features", "change"), [("colour", _two_values), ("laws", _coarse), ("random", _coarse)]
+)
+def test_a_change_of_the_distribution_is_found_where_single_values_say_nothing(features, change):
+    image = np.random.default_rng(4).normal(size=(96, 96))
     mask = np.zeros(image.shape, dtype=bool)
-    mask[40:60, 30:50] = True
-    # As bright as the rest and within its range, but in two values only.
-    image[mask] = np.sign(image[mask])
-    values = score(image, features=features)
-    assert auroc(values, mask) > auroc(np.abs(image), mask) + 0.2
+    mask[40:64, 30:54] = True
+    image[40:64, 30:54] = change(image[40:64, 30:54])
+    assert auroc(np.abs(image), mask) < 0.7
+    assert auroc(score(image, features=features), mask) > 0.85
 
 
 def test_an_anomaly_in_one_of_many_channels_is_found():
@@ -180,15 +195,15 @@ def test_an_anomaly_in_one_of_many_channels_is_found():
     assert auroc(score(image), mask) > 0.9
 
 
-@pytest.mark.parametrize("move", [lambda x: x[:, ::-1], np.rot90])
+@pytest.mark.parametrize("move", [np.fliplr, np.rot90])
 def test_turning_the_image_turns_the_map(move):
-    image = samples.texture("leather", (135, 135), seed=1)
+    image = samples.texture("leather", (99, 99), seed=1)
     straight = score(image)
-    np.testing.assert_allclose(score(np.ascontiguousarray(move(image))), move(straight), atol=1e-4)
+    np.testing.assert_allclose(score(np.ascontiguousarray(move(image))), move(straight), atol=2e-3)
 
 
 @given(st.floats(0.01, 100), st.floats(-1e4, 1e4))
-@settings(max_examples=5)
+@settings(max_examples=3)
 def test_an_affine_change_of_intensity_changes_nothing(gain, offset):
     image = samples.texture("twill", (64, 64), seed=2).astype(np.float64)
     np.testing.assert_allclose(score(image * gain + offset), score(image), atol=1e-3)
@@ -217,14 +232,26 @@ def test_missing_pixels_have_no_influence(features):
 
 
 def test_the_rim_of_a_hole_is_not_brighter_than_the_rest():
-    image = np.random.default_rng(6).normal(size=(192, 192))
-    image[80:130, 70:120] = np.nan
+    image = np.random.default_rng(6).normal(size=(144, 144))
+    image[50:100, 40:90] = np.nan
     values = score(image)
     near = np.zeros(image.shape, dtype=bool)
-    near[74:136, 64:126] = True
+    near[44:106, 34:96] = True
     near &= np.isfinite(image)
     far = np.isfinite(image) & ~near
-    assert abs(values[near].mean() - values[far].mean()) < values[far].std()
+    assert abs(values[near].mean() - values[far].mean()) < 1.5 * values[far].std()
+    assert np.mean(values[near] > np.quantile(values[far], 0.99)) < 0.1
+
+
+def test_borders_are_not_brighter_than_the_rest():
+    """The outer pixels exceed the 99 % quantile of the inside about as often as the inside itself does."""
+    shares = []
+    for texture in ("twill", "plain_weave", "leather", "brushed_metal"):
+        values = score(samples.texture(texture, (160, 160), seed=5))
+        rim = np.ones(values.shape, dtype=bool)
+        rim[6:-6, 6:-6] = False
+        shares.append(np.mean(values[rim] > np.quantile(values[30:-30, 30:-30], 0.99)))
+    assert np.mean(shares) < 0.05
 
 
 def test_a_defect_is_found_with_half_of_the_pixels_missing():
@@ -264,7 +291,7 @@ def test_a_constant_image_and_a_constant_channel_score_nothing():
 
 def test_clean_textures_seldom_alarm():
     found = [
-        len(ssdnet.localize(samples.texture(texture, (128, 128), seed=10_000), detector="fca").regions)
+        len(ssdnet.localize(samples.texture(texture, (96, 96), seed=10_000), detector="fca").regions)
         for texture in samples.TEXTURES
     ]
     assert np.count_nonzero(found) <= 1

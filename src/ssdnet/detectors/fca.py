@@ -37,7 +37,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from ssdnet.errors import UsageError
 from ssdnet.features import pad, pyramid
 from ssdnet.filter_banks import BANKS, filter_bank
-from ssdnet.statistics import gaussian_taps, separable_filter, smooth
+from ssdnet.statistics import excess, gaussian_taps, separable_filter, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,9 @@ _EVEN_SHARE = 0.3
 
 _SLACK = 0.05
 """Ranks that a bin is widened by at both ends: gives an empty bin its place in the order."""
+
+_END_GAP = 1e-3
+"""Distance of the outer levels from the outer values, as a share of the range."""
 
 _SMALLEST = 1e-12
 """Differences of values below this are this."""
@@ -144,7 +147,10 @@ class FCA:
             progress(0.1 + 0.9 * number / len(blocks), "correspondence")
             displacement[block] = _displacement(_Tiles(padded, valid, block, bank, taps), reference)
         progress(1, "correspondence")
-        return smooth(displacement, valid.to(displacement.dtype), self.smoothing)
+        known = valid.to(displacement.dtype)
+        logarithm = displacement.clamp_min(_SMALLEST).log_()
+        displacement *= torch.exp(-excess(logarithm, known, known, side // 2 + bank.margin))
+        return smooth(displacement, known, self.smoothing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +158,7 @@ class _Reference:
     """The typical tile, and the bins of the values of each of the K features."""
 
     levels: torch.Tensor
-    """`(K, bins + 2)`: lowest value, mean value of each bin, highest value."""
+    """`(K, bins + 2)`: just below all values, the mean of each bin, just above all values."""
     edges: torch.Tensor
     """`(K, bins - 1)`: highest value of each bin but the last."""
     upper: torch.Tensor
@@ -160,7 +166,7 @@ class _Reference:
     lower: torch.Tensor
     """`(K, T * T + 1)`: sum of the typical tile's n smallest values, less `_SLACK` of the last."""
     ends: torch.Tensor
-    """`(K, 2)`: displacement of the lowest and the highest value."""
+    """`(K, 2)`: displacement of the first and the last level."""
 
     @classmethod
     def of(cls, values: torch.Tensor, known: torch.Tensor, *, bins: int) -> _Reference:
@@ -209,7 +215,9 @@ def _bins(values: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
     counts = stops.diff(dim=1)
     middle = (bounds[:, 1:] + bounds[:, :-1]) / 2
     means = torch.where(counts > 0, (sums / counts.clamp_min(1)).float(), middle)
-    return torch.cat([low, means, high], dim=1), edges
+    # The outer levels lie a little apart from the outer bins, whose pixels may all have the same value.
+    gap = _END_GAP * (high - low)
+    return torch.cat([low - gap, means, high + gap], dim=1), edges
 
 
 def _separate_tiles(
