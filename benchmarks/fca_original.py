@@ -8,8 +8,8 @@ From each of the core sets in turn comes a square about the middle of a defect, 
 other shape, enlarged or reduced to `--size` pixels. Both get the same pixels and the same settings: tile 9,
 Gaussian of the tiles 3, smoothing 1; features Laws and colour, which need no weights.
 
-For each image: Spearman's rank correlation of the two maps, over the whole image and without the outer 16
-pixels; the AUROC of both; seconds of processor time of both, one thread, features included, each the
+For each image, over the whole of it / without the outer 16 pixels: Spearman's rank correlation of the two
+maps, and the AUROC of both; then seconds of processor time of both, one thread, features included, each the
 smallest of some runs in turn; their ratio.
 """
 
@@ -120,7 +120,7 @@ def timed(run: Callable[[], torch.Tensor]) -> tuple[Map, float]:
 
 def compare(
     square: Square, detector: FCA, original: Callable[[torch.Tensor], torch.Tensor], repeats: int
-) -> list[float]:
+) -> npt.NDArray[np.float64]:
     """The figures of one row, see the module."""
     image, valid = square.pixels, torch.ones(square.mask.shape, dtype=torch.bool)
 
@@ -133,12 +133,16 @@ def compare(
         second, time_of_ours = timed(ours)
         seconds.append((time_of_original, time_of_ours))
     slow, fast = np.min(seconds, axis=0)
-    inner = (slice(_MARGIN, -_MARGIN),) * 2
-    correlation = [
-        float(spearmanr(first[part].ravel(), second[part].ravel()).statistic) for part in (..., inner)
-    ]
-    auroc = [float(roc_auc_score(square.mask.ravel(), values.ravel())) for values in (first, second)]
-    return [*correlation, *auroc, slow, fast, slow / fast]
+    figures = []
+    for part in ((slice(None),) * 2, (slice(_MARGIN, -_MARGIN),) * 2):
+        mask = square.mask[part].ravel()
+        figures.append(
+            [
+                float(spearmanr(first[part].ravel(), second[part].ravel()).statistic),
+                *(float(roc_auc_score(mask, values[part].ravel())) for values in (first, second)),
+            ]
+        )
+    return np.array([*np.transpose(figures).ravel(), slow, fast, slow / fast])
 
 
 def main() -> int:
@@ -167,15 +171,16 @@ def main() -> int:
         for square in pictures:
             rows.append(compare(square, detector, originals[features], arguments.repeats))
             print(_row(square.group, rows[-1]), flush=True)
-        print(_row("**mean**", list(np.mean(rows, axis=0))))
+        print(_row("**mean**", np.mean(rows, axis=0)))
         print(f"\nsmallest ratio {min(row[-1] for row in rows):.1f}", flush=True)
     return 0
 
 
-def _row(name: str, figures: list[float]) -> str:
+def _row(name: str, figures: npt.NDArray[np.float64]) -> str:
     *accuracy, slow, fast, ratio = figures
-    cells = [f"{figure:.3f}" for figure in accuracy] + [f"{slow:.2f}", f"{fast:.3f}", f"{ratio:.0f}"]
-    return f"| {name} | " + " | ".join(cells) + " |"
+    pairs = zip(accuracy[::2], accuracy[1::2], strict=True)
+    cells = [f"{whole:.3f} / {inside:.3f}" for whole, inside in pairs]
+    return f"| {name} | " + " | ".join([*cells, f"{slow:.2f}", f"{fast:.3f}", f"{ratio:.0f}"]) + " |"
 
 
 if __name__ == "__main__":

@@ -17,16 +17,19 @@ many of its pixels lie below a value. For each feature:
 Quantisation: the values of a feature fall into `bins`. For all pixels of one bin in one tile, the mean of
 the reference values they move to comes from two ranks and the running sum of r_c, and two ranks are two box
 sums. So step 2 is a box sum a bin, and step 3 a Gaussian filter a bin, whatever the size of a tile; a pixel
-interpolates between the bins on both sides of its value. Ties share their ranks.
+interpolates between the bins on both sides of its value. Ties share their ranks. Tiles that overlap nearly
+all say the same, so only those at every `stride`-th pixel are taken.
 
-Chosen here: steps 3 and 4 change places (the same, but for the change of the weight over `smoothing`);
-tiles that look beyond the image are left out and the weights of the rest sum to 1, so that no reflected
-pixel is counted and the map does not fade towards the edge; a tile with missing pixels counts by the share
-that is known, its ranks stretched to those of a whole tile.
+Chosen here: the smoothing of step 4 comes last, not tile by tile before step 3 (the same, but for the change
+of the weights over its width); tiles that look beyond the image are left out and the weights of the rest sum
+to 1, so that no reflected pixel is counted and the map does not fade towards the edge, where it is compared
+with the rest of the edge (`ssdnet.statistics.excess`); a tile with missing pixels counts by the share that is
+known, its ranks stretched to those of a whole tile.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -37,7 +40,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from ssdnet.errors import UsageError
 from ssdnet.features import pad, pyramid
 from ssdnet.filter_banks import BANKS, filter_bank
-from ssdnet.statistics import excess, gaussian_taps, separable_filter, smooth
+from ssdnet.statistics import excess, gaussian_taps, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,11 +102,13 @@ class FCA:
     """Standard deviation of the Gaussian that smooths the displacement, pixels."""
     bins: int = 24
     """Bins of each feature; time and accuracy grow with them."""
+    stride: int = 2
+    """Distance of neighbouring tiles, pixels, at most half a tile; 1 takes all of them, as the paper does."""
 
     def __post_init__(self) -> None:
         if self.features not in BANKS:
             raise UsageError(f"fca: features must be one of {', '.join(BANKS)}, not {self.features!r}")
-        for name, smallest in {"orbits": 1, "kernel_size": 1, "tile_size": 3, "bins": 2}.items():
+        for name, smallest in {"orbits": 1, "kernel_size": 1, "tile_size": 3, "bins": 2, "stride": 1}.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < smallest:
                 raise UsageError(f"fca: {name} must be a whole number of at least {smallest}, not {value!r}")
@@ -112,6 +117,8 @@ class FCA:
                 raise UsageError(f"fca: {name} must be odd, not {getattr(self, name)}")
         if self.tile_size > _LARGEST_TILE:
             raise UsageError(f"fca: tile_size must be at most {_LARGEST_TILE}, not {self.tile_size}")
+        if self.stride > self.tile_size // 2:
+            raise UsageError(f"fca: stride must be at most {self.tile_size // 2}, not {self.stride}")
         for name, low in (("tile_sigma", 1e-3), ("smoothing", 0)):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not low <= value < math.inf:
@@ -140,12 +147,14 @@ class FCA:
         side = min(self.tile_size, (min(valid.shape) - 1) // 2 * 2 + 1)
         reference = _Reference.of(*_separate_tiles(padded, valid, bank, side), bins=self.bins)
         taps = gaussian_taps(side // 2, self.tile_sigma)
+        stride = min(self.stride, max(1, side // 2))
         displacement = torch.empty(valid.shape, device=pixels.device)
         most = _BLOCK_VALUES.get(pixels.device.type, _BLOCK_VALUES_ELSEWHERE) // len(reference.levels)
-        blocks = list(_blocks(*valid.shape, most=max(most, side**2)))
+        blocks = list(_blocks(*valid.shape, most=max(most, side**2), multiple=stride))
         for number, block in enumerate(blocks):
             progress(0.1 + 0.9 * number / len(blocks), "correspondence")
-            displacement[block] = _displacement(_Tiles(padded, valid, block, bank, taps), reference)
+            tiles = _Tiles(padded, valid, block, bank, taps, stride)
+            displacement[block] = _displacement(tiles, reference)
         progress(1, "correspondence")
         known = valid.to(displacement.dtype)
         logarithm = displacement.clamp_min(_SMALLEST).log_()
@@ -240,7 +249,12 @@ def _separate_tiles(
 
 
 class _Tiles:
-    """All tiles that hold a pixel of a block of the image and lie in the image."""
+    """The tiles that hold the pixels of one block of the image.
+
+    Tile j along an axis begins at pixel `stride` * j; the last one may end up to `stride` - 1 pixels beyond
+    the image. Pixels are kept by their phase, their place modulo `stride` along both axes, because those of
+    one phase get their tiles' amounts with the same weights.
+    """
 
     def __init__(
         self,
@@ -249,35 +263,35 @@ class _Tiles:
         block: tuple[slice, slice],
         bank: FilterBank,
         taps: list[float],
+        stride: int,
     ) -> None:
-        self._side, self._taps = len(taps), taps
-        reach = self._side - 1
+        self._side, self._taps, self._stride = len(taps), taps, stride
+        reach = (self._side - 1) // stride
         around, inside, place = [], [], []
         for span, size in zip(block, valid.shape, strict=True):
-            # Tiles by their first pixel: the block's pixels are in those from `earliest` to its last pixel.
-            earliest = span.start - reach
-            start, stop = max(0, earliest), min(span.stop, size - reach)
-            around.append(slice(start, stop + reach))
-            inside.append(slice(span.start - start, span.stop - start))
-            place.append(slice(start - earliest, stop - earliest))
-        features = bank.respond(
-            padded[:, :, around[0].start : around[0].stop + 2 * bank.margin][
-                :, :, :, around[1].start : around[1].stop + 2 * bank.margin
-            ]
-        )[0]
+            earliest = span.start // stride - reach
+            last = min((span.stop - 1) // stride, -(-(size - self._side) // stride))
+            first = max(0, earliest)
+            around.append(slice(first * stride, last * stride + self._side))
+            inside.append(slice(span.start - first * stride, span.stop - first * stride))
+            place.append(slice(first - earliest, last + 1 - earliest))
+        (top, bottom), (left, right) = ((span.start, span.stop + 2 * bank.margin) for span in around)
+        features = bank.respond(padded[:, :, top:bottom, left:right])[0]
         known = valid[around[0], around[1]]
-        self.features = features[:, inside[0], inside[1]]
-        """`(K, h, w)` of the pixels of the block."""
-        self._counted = features.masked_fill(~known, math.inf)
+        self._shape = (block[0].stop - block[0].start, block[1].stop - block[1].start)
+        self.features = self._to_phases(features[:, inside[0], inside[1]])
+        """`(stride, stride, K, h, w)` of the pixels of the block."""
+        beyond = [span.stop - span.start - size for span, size in zip(around, known.shape, strict=True)]
+        edge = (0, beyond[1], 0, beyond[0])
+        self._counted = F.pad(features.masked_fill(~known, math.inf), edge, value=math.inf)
         self._integer = torch.uint8 if self._side**2 < 256 else torch.int16
-        seen = self._sum(known[None])
+        seen = self._sum(F.pad(known[None], edge))
         self._share = seen / self._side**2
         self._stretch = self._side**2 / seen.clamp_min(1)
-        height, width = (span.stop - span.start + reach for span in block)
-        self._canvas = features.new_zeros(len(features), height, width)
+        self._canvas = features.new_zeros(len(features), *(size + reach for size in self.features.shape[-2:]))
         self._place = (slice(None), *place)
         self.weight = self.spread(torch.ones_like(seen))
-        """`(1, h, w)` of all tiles that hold a pixel."""
+        """`(stride, stride, 1, h, w)` of all tiles that hold a pixel."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -289,10 +303,38 @@ class _Tiles:
         return self._sum(self._counted <= values[:, None, None]).mul_(self._stretch).round_()
 
     def spread(self, amounts: torch.Tensor) -> torch.Tensor:
-        """`(k, h, w)`: of `(k, rows, columns)` amounts of each tile, what arrives at the pixels it holds."""
+        """`(stride, stride, k, h, w)`: what tiles with `(k, rows, columns)` amounts give to their pixels."""
         canvas = self._canvas[: len(amounts)]
         torch.mul(amounts, self._share, out=canvas[self._place])
-        return separable_filter(canvas, self._taps)
+        height, width = self.features.shape[-2:]
+        vertical = canvas.new_empty(self._stride, *canvas.shape[:1], height, canvas.shape[2])
+        for phase in range(self._stride):
+            self._weigh(canvas, phase, axis=-2, out=vertical[phase])
+        both = canvas.new_empty(self._stride, self._stride, len(canvas), height, width)
+        for phase in range(self._stride):
+            self._weigh(vertical, phase, axis=-1, out=both[:, phase])
+        return both
+
+    def to_image(self, values: torch.Tensor) -> torch.Tensor:
+        """Put `(stride, stride, h, w)` values back into the order of the block."""
+        stacked = values.permute(2, 0, 3, 1).flatten(2).flatten(0, 1)
+        return stacked[: self._shape[0], : self._shape[1]]
+
+    def _to_phases(self, values: torch.Tensor) -> torch.Tensor:
+        step = self._stride
+        missing = [-size % step for size in values.shape[1:]]
+        values = F.pad(values, (0, missing[1], 0, missing[0]))
+        rows, columns = (size // step for size in values.shape[1:])
+        split = values.reshape(len(values), rows, step, columns, step)
+        return split.permute(2, 4, 0, 1, 3).contiguous()
+
+    def _weigh(self, amounts: torch.Tensor, phase: int, *, axis: int, out: torch.Tensor) -> None:
+        """Sum the amounts of the tiles that hold the pixels of a phase, by their place in them."""
+        taps = self._taps[phase :: self._stride]
+        reach, length = (self._side - 1) // self._stride, out.shape[axis]
+        torch.mul(amounts.narrow(axis, reach, length), taps[0], out=out)
+        for back, tap in enumerate(taps[1:], start=1):
+            out.add_(amounts.narrow(axis, reach - back, length), alpha=tap)
 
     def _sum(self, here: torch.Tensor) -> torch.Tensor:
         """Number of True in each tile, by doubling the width of what was summed."""
@@ -310,8 +352,8 @@ class _Tiles:
                 x = x.narrow(axis, 0, rest) + x.narrow(axis, width, rest)
                 width *= 2
             assert total is not None  # noqa: S101 - a side has at least one binary digit
-            x = total
-        return x.to(torch.float32)
+            x = total[:, :: self._stride] if axis == 1 else total[:, :, :: self._stride]
+        return x.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _displacement(tiles: _Tiles, reference: _Reference) -> torch.Tensor:
@@ -325,12 +367,13 @@ def _displacement(tiles: _Tiles, reference: _Reference) -> torch.Tensor:
     offset = size * torch.arange(count, dtype=torch.int32, device=levels.device)[:, None, None]
     upper, lower = reference.upper.flatten(), reference.lower.flatten()
     rank = torch.zeros(tiles.shape, device=levels.device)
-    sums = reference.lower[:, :1, None]
-    before = reference.ends[:, :1, None] * tiles.weight
-    result = before.clone()
+    sums = reference.lower[:, :1, None].expand(tiles.shape)
+    moved = reference.ends[:, :1, None]
+    result = moved * tiles.weight
     for level in range(1, levels.shape[1]):
+        before = moved
         if level == levels.shape[1] - 1:
-            now = reference.ends[:, 1:, None] * tiles.weight
+            moved = reference.ends[:, 1:, None].expand(tiles.shape)
         else:
             last = level == levels.shape[1] - 2
             next_rank = (
@@ -338,25 +381,25 @@ def _displacement(tiles: _Tiles, reference: _Reference) -> torch.Tensor:
             )
             index = (next_rank.to(torch.int32) + offset).flatten()
             moved = upper.index_select(0, index).view_as(rank).sub_(sums)
-            moved.div_(rank.neg_().add_(next_rank).add_(2 * _SLACK)).sub_(levels[:, level]).abs_()
-            now = tiles.spread(moved)
+            moved.div_((next_rank - rank).add_(2 * _SLACK)).sub_(levels[:, level]).abs_()
             rank, sums = next_rank, lower.index_select(0, index).view_as(rank)
         width = (levels[:, level] - levels[:, level - 1]).clamp_min(_SMALLEST)
         between = tiles.features.sub(levels[:, level - 1]).div_(width).clamp_(0, 1)
-        result.addcmul_(between, now - before)
-        before = now
+        result.addcmul_(between, tiles.spread(moved - before))
     # What lies beyond the levels moves further by as much.
-    beyond = (tiles.features - tiles.features.clamp(levels[:, 0], levels[:, -1])).abs_().sum(dim=0)
-    return result.sum(dim=0).div_(tiles.weight[0].clamp_min(_SMALLEST)).add_(beyond).div_(count)
+    beyond = (tiles.features - tiles.features.clamp(levels[:, 0], levels[:, -1])).abs_().sum(dim=2)
+    mean = result.sum(dim=2).div_(tiles.weight[:, :, 0].clamp_min(_SMALLEST)).add_(beyond).div_(count)
+    return tiles.to_image(mean)
 
 
-def _blocks(height: int, width: int, *, most: int) -> Iterator[tuple[slice, slice]]:
-    """Nearly square blocks of about `most` pixels that cover the image once."""
+def _blocks(height: int, width: int, *, most: int, multiple: int) -> Iterator[tuple[slice, slice]]:
+    """Nearly square blocks of about `most` pixels that cover the image once and begin at a `multiple`."""
     across = max(1, round(width / math.sqrt(most)))
     down = max(1, math.ceil(height * width / across / most))
-    for row in range(down):
-        for column in range(across):
-            yield (
-                slice(row * height // down, (row + 1) * height // down),
-                slice(column * width // across, (column + 1) * width // across),
-            )
+    rows, columns = (
+        [*sorted({part * size // parts // multiple * multiple for part in range(parts)}), size]
+        for size, parts in ((height, down), (width, across))
+    )
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
+            yield slice(top, bottom), slice(left, right)
