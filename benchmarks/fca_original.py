@@ -163,9 +163,9 @@ def main() -> int:
     for features in arguments.features:
         print(f"\n{features}, {arguments.size} x {arguments.size}\n")
         print(
-            "| image of | rank correlation | inside | AUROC, original | `fca` | s, original | `fca` | ratio |"
+            "| image of | rank correlation | AUROC, original | `fca` | s, original | `fca` | ratio |"
         )
-        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
         detector = FCA(features=features)
         rows = []
         for square in pictures:
