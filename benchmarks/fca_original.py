@@ -162,9 +162,7 @@ def main() -> int:
     pictures = squares(arguments.data, arguments.size, arguments.images)
     for features in arguments.features:
         print(f"\n{features}, {arguments.size} x {arguments.size}\n")
-        print(
-            "| image of | rank correlation | AUROC, original | `fca` | s, original | `fca` | ratio |"
-        )
+        print("| image of | rank correlation | AUROC, original | `fca` | s, original | `fca` | ratio |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
         detector = FCA(features=features)
         rows = []
