@@ -263,7 +263,7 @@ def _pooled_responses(
     stride = 2 if halve else 1
     # Filters may look beyond the edge by `reach`, pooling by `pool`; there all is filled in and unknown.
     margin = reach + pool
-    pixels = _pad(level.pixels, margin).contiguous(memory_format=torch.channels_last)
+    pixels = pad(level.pixels, margin).contiguous(memory_format=torch.channels_last)
     known = F.pad(level.known, (margin,) * 4)
     kernels = kernels.contiguous(memory_format=torch.channels_last)
     totals, shares = [], []
@@ -303,5 +303,6 @@ def central_grid(
     return axis(height), axis(width)
 
 
-def _pad(x: torch.Tensor, margin: int) -> torch.Tensor:
+def pad(x: torch.Tensor, margin: int) -> torch.Tensor:
+    """Continue `(1, C, h, w)` beyond its edges by reflection, or by its last values where it is too small."""
     return F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[-2:]) > margin else "replicate")
