@@ -27,7 +27,11 @@ GROUP = "ssdnet.detectors"
 AUTO = "rx"
 """What `detector="auto"` means."""
 
-_BUILT_IN = {"rx": "ssdnet.detectors.rx:RX", "ssdnet": "ssdnet.detectors.ssdnet:SSDnet"}
+_BUILT_IN = {
+    "rx": "ssdnet.detectors.rx:RX",
+    "ssdnet": "ssdnet.detectors.ssdnet:SSDnet",
+    "selfsim": "ssdnet.detectors.selfsim:SelfSimilarity",
+}
 
 
 def available() -> tuple[str, ...]:
