@@ -158,25 +158,28 @@ def nonlocal_mean(
     rows, columns = (line + shift for line, shift in zip(lattice, (top, left), strict=True))
     rows, columns = rows.to(known.device), columns.to(known.device)
     total = pixels.new_zeros(len(pixels) + 1, *share.shape)
-    step = max(1, _CHUNK // (len(corners) * len(columns)))
+    at_once = max(1, _CHUNK // len(corners))
+    step = max(1, at_once // len(columns))
     for start in range(0, len(rows), step):
         strip = rows[start : start + step]
-        queries = Patches.at(pixels, share, torch.cartesian_prod(strip, columns), size)
-        nearest, index = similar(queries, pool, min(neighbours, len(corners)), guard)
-        weight = torch.softmax(-nearest / bandwidth**2, dim=1)
-        # Without any patch to compare with there is no prediction; a poorly known patch fits too easily.
-        weight = weight.nan_to_num_(0) * queries.known.mean(1, keepdim=True) ** _TRUST
-        mean = F.embedding_bag(index, offers, per_sample_weights=weight, mode="sum")
+        means = []
+        for some in torch.cartesian_prod(strip, columns).split(at_once):
+            queries = Patches.at(pixels, share, some, size)
+            nearest, index = similar(queries, pool, min(neighbours, len(corners)), guard)
+            # Without any patch to compare with there is no prediction: the weights are not numbers.
+            weight = torch.softmax(-nearest / bandwidth**2, dim=1).nan_to_num_(0)
+            weight *= queries.known.mean(1, keepdim=True) ** _TRUST
+            means.append(F.embedding_bag(index, offers, per_sample_weights=weight, mode="sum"))
         band = slice(int(strip[0]), int(strip[-1]) + size)
         length = band.stop - band.start
-        total[:, band] += F.fold(mean.T, (length, total.shape[2]), size, stride=stride)
+        total[:, band] += F.fold(torch.cat(means).T, (length, total.shape[2]), size, stride=stride)
         progress(min(1.0, (start + step) / len(rows)))
     total = total[:, top : top + height, left : left + width]
     return total[:-1] / total[-1].clamp_min(torch.finfo(total.dtype).tiny), total[-1]
 
 
 def _lattice(length: int, size: int, stride: int) -> torch.Tensor:
-    """First pixels of patches, the same from both ends, that cover all `length` pixels as often."""
+    """First pixels of patches that cover each of `length` pixels as often, centred but for half a pixel."""
     count = math.ceil((length + size - 2 * stride) / stride) + 1
     return torch.arange(count) * stride - ((count - 1) * stride + size - length) // 2
 

@@ -23,6 +23,8 @@ _EXPONENTS = tuple(tenth / 10 for tenth in range(5, 15))
 """Powers of the residual that are tried."""
 _BINS = 20
 """Of the histogram that says how well a law fits."""
+_WHOLE = 0.9
+"""Of what most pixels of a scale were made of, by which one of them counts as known."""
 _FAR = 80.0
 """Beyond so many scales of a Laplace law its tail is less than the smallest float32."""
 
@@ -140,7 +142,8 @@ class SelfSimilarity:
         score, normal, done = torch.zeros_like(pixels[0]), pixels, 0.0
         for index in used:
             values, share = levels[index].pixels[0], levels[index].known[0, 0]
-            known = share >= 0.9 * share[share > 0].median()
+            # Beside edges and holes a coarse pixel is the mean of less: nothing inside is its like.
+            known = share >= _WHOLE * share[share > 0].median()
             part = 0.25**index / work
 
             def report(fraction: float, done: float = done, part: float = part) -> None:
