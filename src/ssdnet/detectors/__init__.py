@@ -31,6 +31,7 @@ _BUILT_IN = {
     "rx": "ssdnet.detectors.rx:RX",
     "ssdnet": "ssdnet.detectors.ssdnet:SSDnet",
     "fca": "ssdnet.detectors.fca:FCA",
+    "selfsim": "ssdnet.detectors.selfsim:SelfSimilarity",
 }
 
 
