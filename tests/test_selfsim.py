@@ -341,6 +341,9 @@ def test_a_constant_image_has_a_constant_map():
 def test_layers_add_up_to_the_image():
     sample = samples.sample("twill", "stain", (96, 96), seed=2)
     result = ssdnet.localize(sample.image, detector="selfsim")
+    assert result.normal is not None
+    assert result.anomaly is not None
+    assert result.noise is not None
     assert np.array_equal(result.normal + result.anomaly + result.noise, sample.image)
     rest = (sample.image - result.normal)[~sample.mask]
     assert rest.std() < 0.8 * sample.image[~sample.mask].std()
