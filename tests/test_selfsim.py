@@ -172,7 +172,8 @@ class TestNonlocalMean:
             (pixels - predict(pixels, candidates=count, stride=2)[0]).square().mean()
             for count in (30, 800, None)
         )
-        assert every < some < 1.3 * every < few < pixels.square().mean()
+        assert every < some < few < pixels.square().mean()
+        assert some < 1.5 * every
 
 
 class TestStatistics:
@@ -341,6 +342,9 @@ def test_a_constant_image_has_a_constant_map():
 def test_layers_add_up_to_the_image():
     sample = samples.sample("twill", "stain", (96, 96), seed=2)
     result = ssdnet.localize(sample.image, detector="selfsim")
+    assert result.normal is not None
+    assert result.anomaly is not None
+    assert result.noise is not None
     assert np.array_equal(result.normal + result.anomaly + result.noise, sample.image)
     rest = (sample.image - result.normal)[~sample.mask]
     assert rest.std() < 0.8 * sample.image[~sample.mask].std()

@@ -163,7 +163,7 @@ def nonlocal_mean(
     for start in range(0, len(rows), step):
         strip = rows[start : start + step]
         means = []
-        for some in torch.cartesian_prod(strip, columns).split(at_once):
+        for some in torch.split(torch.cartesian_prod(strip, columns), at_once):
             queries = Patches.at(pixels, share, some, size)
             nearest, index = similar(queries, pool, min(neighbours, len(corners)), guard)
             # Without any patch to compare with there is no prediction: the weights are not numbers.
