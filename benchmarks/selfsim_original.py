@@ -13,8 +13,9 @@ are settled so that its ranking is seen: it is told of an image of one pixel, so
 not cut all that is not a detection to 0, and its maps are moved by the pixel that its own display moves them
 by.
 
-Printed for each image: AUROC of both, Spearman's rank correlation of the maps at all pixels that are 8 or
-more from the edge (along it the original has no score), and seconds of processor time, each on one core.
+Printed for each image: AUROC of both and of `rx`, Spearman's rank correlation of the two maps at all pixels
+that are 8 or more from the edge (along it the original has no score), and seconds of processor time, each on
+one core.
 `--again` runs the original, which is random, twice, and gives the correlation of its two maps. `--exact` also
 runs the detector on all patches instead of a part. Both are for `--size 128`, where they take seconds, not
 minutes. `--keep` writes what the original wrote, which takes long, into a folder, and reads it from there the
@@ -43,10 +44,13 @@ from scipy.stats import spearmanr
 
 from pairs import Pair, load
 from results import figures
+from ssdnet.detectors.rx import RX
 from ssdnet.detectors.selfsim import SelfSimilarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ssdnet.detectors.protocol import Detector
 
 Map = npt.NDArray[np.float32]
 
@@ -130,8 +134,8 @@ def most_significant(maps: list[Map], channels: int, shape: tuple[int, ...]) -> 
     return result
 
 
-def own_map(detector: SelfSimilarity, pair: Pair) -> tuple[Map, float]:
-    """The map of the detector, and seconds of processor time."""
+def own_map(detector: Detector, pair: Pair) -> tuple[Map, float]:
+    """The map of a detector, and seconds of processor time."""
     start = time.process_time()
     score = detector.score(
         pair.pixels,
@@ -154,13 +158,14 @@ def compare(original: Path, pair: Pair, *, keep: Path | None, again: bool, exact
     theirs = most_significant(maps, pair.image.channels, pair.mask.shape)
     ours, our_seconds = own_map(SelfSimilarity(), pair)
     row = [figures(theirs, pair.mask)[0], figures(ours, pair.mask)[0], agreement(theirs, ours)]
-    row += [their_seconds, our_seconds, np.nan, np.nan, np.nan, np.nan]
+    row += [their_seconds, our_seconds, figures(own_map(RX(), pair)[0], pair.mask)[0]]
+    row += [np.nan, np.nan, np.nan, np.nan]
     if again:
         second, _ = original_maps(original, pair)
-        row[5] = agreement(theirs, most_significant(second, pair.image.channels, pair.mask.shape))
+        row[6] = agreement(theirs, most_significant(second, pair.image.channels, pair.mask.shape))
     if exact:
-        score, row[8] = own_map(SelfSimilarity.published(), pair)
-        row[6:8] = [figures(score, pair.mask)[0], agreement(theirs, score)]
+        score, row[9] = own_map(SelfSimilarity.published(), pair)
+        row[7:9] = [figures(score, pair.mask)[0], agreement(theirs, score)]
     return row
 
 
@@ -183,7 +188,16 @@ def main() -> int:
             f"{original} is not the built program of IPOL 2019.263: no {', '.join(lacking)} there"
         )
     torch.set_num_threads(1)
-    titles = ["set", "image", "AUROC original", "`selfsim`", "correlation", "s original", "s `selfsim`"]
+    titles = [
+        "set",
+        "image",
+        "AUROC original",
+        "`selfsim`",
+        "correlation",
+        "s original",
+        "s `selfsim`",
+        "AUROC `rx`",
+    ]
     titles += ["original again"] * arguments.again
     titles += ["AUROC all patches", "correlation", "s"] * arguments.exact
     print(f"| {' | '.join(titles)} |\n" + "| --- " * len(titles) + "|", flush=True)
@@ -199,7 +213,7 @@ def main() -> int:
 
 def cells(row: Iterable[float]) -> str:
     """Numbers between bars, seconds with one digit, and nothing for what was not asked for."""
-    seconds = {3, 4, 8}
+    seconds = {3, 4, 9}
     texts = (f"{value:.1f}" if index in seconds else f"{value:.3f}" for index, value in enumerate(row))
     return " | ".join(text for text in texts if text != "nan")
 
