@@ -368,7 +368,9 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert {name: stamp for name, stamp in cached(out).items() if name in kept} == kept
     assert len(cached(out)) == 30
     assert call(data, "--detectors", "rx", "-o", tmp_path / "whole").exit_code == 0
-    assert without_time(rows_of(out)) == without_time(rows_of(tmp_path / "whole"))
+    # This process may have another number of threads, which is part of the name of a map.
+    whole = [{**row, "map": ""} for row in without_time(rows_of(tmp_path / "whole"))]
+    assert [{**row, "map": ""} for row in without_time(rows_of(out))] == whole
 
 
 def test_what_is_done_stays_when_a_run_is_stopped(cases, tmp_path):
@@ -491,7 +493,8 @@ def test_wrong_usage_is_2(data, tmp_path, arguments, message):
 
 def test_contenders(offered):
     offered("Peculiar")
-    assert list(contenders()) == ["rx", "ssdnet", "peculiar"]
+    assert tuple(contenders()) == ssdnet.detectors.available()
+    assert "peculiar" in ssdnet.detectors.available()
     assert list(contenders(["ssdnet", "rx"], "draft")) == ["ssdnet (draft)", "rx"]
     assert contenders(["ssdnet"], "draft") == {"ssdnet (draft)": SSDnet(**SSDnet.qualities["draft"])}
     with pytest.raises(UnknownDetectorError):

@@ -448,7 +448,9 @@ def test_the_texture_statistics_begin_with_those_of_rx():
     alone = SSDnet(**{**QUICK, "learned": 0.0, "residual": 0.0, "texture_depths": (0,)})
     score = alone.score(pixels, valid, generator=generator(3), progress=lambda *_: None)
     expected = RX().score(pixels, valid, generator=generator(3), progress=lambda *_: None)
-    assert torch.equal(score.flatten().argsort(), expected.flatten().argsort())
+    # One is a power of the other, up to rounding.
+    logarithms = torch.stack([score.flatten(), expected.flatten()]).log()
+    assert float(torch.corrcoef(logarithms)[0, 1]) > 1 - 1e-6
 
 
 @pytest.mark.parametrize(
