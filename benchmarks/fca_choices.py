@@ -37,10 +37,13 @@ CHOICES: dict[str, tuple[Detector, int]] = {
     "laws": (replace(DEFAULT, features="laws"), 0),
     "laws, tile 25, sigma 6": (replace(DEFAULT, features="laws", tile_size=25, tile_sigma=6.0), 0),
     "random, 24 of 7 x 7": (DEFAULT, 0),
-    "the same, seed 1": (DEFAULT, 1),
+    "random, 24 of 7 x 7, seed 1": (DEFAULT, 1),
+    "random, 24 of 7 x 7, seed 2": (DEFAULT, 2),
     "random, 24 of 5 x 5": (replace(DEFAULT, kernel_size=5), 0),
     "random, 24 of 9 x 9": (replace(DEFAULT, kernel_size=9), 0),
     "random, 16 of 7 x 7": (replace(DEFAULT, orbits=2), 0),
+    "random, 16 of 7 x 7, seed 1": (replace(DEFAULT, orbits=2), 1),
+    "random, 16 of 7 x 7, seed 2": (replace(DEFAULT, orbits=2), 2),
     "random, tile 25, sigma 6": (replace(DEFAULT, tile_size=25, tile_sigma=6.0), 0),
 }
 
