@@ -4,7 +4,8 @@
                                        [--plot ablation.png]
 
 Prints one table (mean over sets of per-image pixel AUROC and average precision, the spread over seeds, and
-the paired difference to the first row of its block with a 95 % bootstrap interval over images) and draws it.
+the paired difference to the first row of its block with a 95 % bootstrap interval over images, where each set
+has at least two) and draws it.
 Every figure of one image goes to the CSV file at once, and what is there is not computed again: an
 interrupted run goes on.
 """
@@ -23,9 +24,8 @@ import torch
 
 from pairs import Pair, interval, load, mean_of_sets
 from results import Key, Results, digest, figures
-from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
-from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance
+from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance, texture_distances
 from ssdnet.statistics import smooth
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Statistics:
-    """`rx`, alone or with the residual of a local mean in place of the network's."""
+    """The texture statistics without a network, or with the residual of a local mean in place of its own."""
 
+    depths: tuple[int, ...] = (0,)
+    """As `SSDnet.texture_depths`; a single 0 is `rx`."""
     local_mean: float | None = None
     """Standard deviation of the Gaussian, pixels."""
 
@@ -47,12 +49,12 @@ class Statistics:
         """`(H, W)`."""
         valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
         generator = torch.Generator().manual_seed(seed)
-        score = RX().score(pixels, valid, generator=generator, progress=silent)
+        texture = [(1.0, m) for m in texture_distances(pixels, valid, self.depths, generator=generator)]
         if self.local_mean is None:
-            return score
+            return fuse(texture, valid)
         normal = torch.stack([smooth(plane, valid.float(), self.local_mean) for plane in pixels])
-        maps = [(1.0, score.clamp_min(1e-12).log())]
-        return fuse([*maps, (BEST.residual, residual_distance(pixels - normal, valid))], valid)
+        doubt = (BEST.residual * len(texture), residual_distance(pixels - normal, valid))
+        return fuse(texture, valid, doubts=[doubt])
 
 
 def silent(fraction: float, message: str) -> None:
@@ -66,7 +68,8 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
     "our best": {
         "our best": BEST,
         "rx, no network": Statistics(),
-        "rx and the residual of a local mean, no network": Statistics(local_mean=6.0),
+        "rx at three depths, no network": Statistics(BEST.texture_depths),
+        "the same with the residual of a local mean": Statistics(BEST.texture_depths, local_mean=6.0),
         "untrained network (one step)": replace(BEST, steps=1),
         "draft quality": replace(BEST, **SSDnet.qualities["draft"]),
         "no block masks": replace(BEST, mask_ratio=0.0),
@@ -78,6 +81,7 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "down-weighting": replace(BEST, downweight=True),
         "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
         "average of the weights over 50 steps": replace(BEST, average=HORIZON),
+        "texture at one depth, as rx": replace(BEST, texture_depths=(0,)),
         "without texture statistics": replace(BEST, texture=0.0),
         "without learned features": replace(BEST, learned=0.0),
         "without the residual": replace(BEST, residual=0.0),
@@ -114,8 +118,9 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
                 recipe = (replace(variant.recipe, average=HORIZON), variant.precision)
                 if recipe not in trained:
                     trained[recipe] = fit(replace(variant, average=HORIZON), pair.pixels, seeds)
+                alone = replace(variant, hide_anomalies=False)  # nobody sees the normal layer
                 scores = [
-                    variant.judge(
+                    alone.judge(
                         subject, network, generator=torch.Generator().manual_seed(seed), progress=silent
                     ).score
                     for seed, (subject, network) in zip(seeds, trained[recipe], strict=True)
@@ -197,11 +202,9 @@ def draw(rows: Sequence[tuple[str, Floats, Floats, Floats, Floats]], path: Path)
         axes.set_yticks(places, [row[0] for row in rows] if column == 0 else [""] * len(rows))
         axes.set_xlabel(label)
         axes.grid(axis="x", linewidth=0.4)
-        axes.set_title(
-            "line: 95 % interval of the difference over images" if column == 0 else "bar: spread over seeds",
-            fontsize=9,
-            color="#6b6b6b",
-        )
+        known = column == 0 and np.isfinite(np.array([row[4] for row in rows])).all()
+        title = "line: 95 % interval of the difference over images" if known else "bar: spread over seeds"
+        axes.set_title(title, fontsize=9, color="#6b6b6b")
     figure.savefig(path)
 
 
@@ -228,7 +231,9 @@ def main() -> int:
         if name in BLOCKS:
             name, cells = f"**{name}**", [*cells, "", ""]
         else:
-            cells += [f"{difference[i]:+.3f} ({limits[0, i]:+.3f} … {limits[1, i]:+.3f})" for i in (0, 1)]
+            for change, (low, high) in zip(difference, limits.T, strict=True):
+                known = f" ({low:+.3f} … {high:+.3f})" if np.isfinite(low) else ""
+                cells.append(f"{change:+.3f}{known}")
         print(f"| {name} | " + " | ".join(cells) + " |")
     draw(rows, arguments.plot)
     return 0

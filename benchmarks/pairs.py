@@ -76,9 +76,11 @@ def mean_of_sets(values: npt.NDArray[np.float64], groups: npt.NDArray[np.str_]) 
 def interval(
     difference: npt.NDArray[np.float64], groups: npt.NDArray[np.str_], runs: int = 500
 ) -> npt.NDArray[np.float64]:
-    """95 % bootstrap interval over the images of each set."""
+    """95 % bootstrap interval over the images of each set; NaN where a set has only one."""
     generator = np.random.default_rng(0)
     members = [np.flatnonzero(groups == group) for group in CORE]
+    if min(map(len, members)) < 2:
+        return np.full((2, difference.shape[1]), np.nan)
     means = [
         np.mean([difference[generator.choice(m, len(m))].mean(axis=0) for m in members], axis=0)
         for _ in range(runs)

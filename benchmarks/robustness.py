@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,8 @@ def scores(detector: RX | SSDnet, images: Sequence[Image], seed: int) -> list[np
     valid = [torch.from_numpy(image.valid.copy()) for image in images]
     generators = [torch.Generator().manual_seed(seed) for _ in images]
     if isinstance(detector, SSDnet):
-        parts = detector.decompose(pixels, valid, generators=generators, progress=lambda *_: None)
+        alone = replace(detector, hide_anomalies=False)  # nobody sees the normal layer
+        parts = alone.decompose(pixels, valid, generators=generators, progress=lambda *_: None)
         return [part.score.numpy() for part in parts]
     return [
         detector.score(image, known, generator=generator, progress=lambda *_: None).numpy()

@@ -15,6 +15,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pairs import Pair, interval, load, mean_of_sets
 from ssdnet.detectors.rx import RX
+
+if TYPE_CHECKING:
+    from ssdnet.detectors.protocol import Detector
 
 DEFAULT = RX()
 CHOICES: dict[str, tuple[RX, int]] = {
@@ -46,7 +50,7 @@ CHOICES: dict[str, tuple[RX, int]] = {
 }
 
 
-def scores(detector: RX, seed: int, pairs: list[Pair]) -> npt.NDArray[np.float64]:
+def scores(detector: Detector, seed: int, pairs: list[Pair]) -> npt.NDArray[np.float64]:
     """`(len(pairs), 2)` AUROC and AP of each image."""
     rows = []
     for pair in pairs:

@@ -42,3 +42,16 @@ def test_a_folder_without_images_is_named(tmp_path):
     done = run("mvtec.py", tmp_path, "carpet")
     assert done.returncode == 1
     assert f"no image in {tmp_path / 'carpet' / 'test'}" in done.stderr
+
+
+def test_a_checkout_that_is_none_is_named(tmp_path):
+    done = run("fca_original.py", tmp_path, tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path} is no checkout of AnomalyLocalizationFCA" in done.stderr
+
+
+def test_the_lack_of_the_original_program_is_said(tmp_path):
+    (tmp_path / "main_model").touch()
+    done = run("selfsim_original.py", tmp_path, tmp_path)
+    assert done.returncode == 1
+    assert "IPOL 2019.263: no main_detection, decompose.py, convert.py there" in done.stderr

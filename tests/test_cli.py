@@ -413,7 +413,7 @@ def test_help_shows_no_markup_of_its_own() -> None:
 def test_help_names_every_command_and_loads_nothing_heavy(here: Path) -> None:
     result = call()
     assert result.exit_code == 0
-    assert all(name in result.stdout for name in ("locate", "detectors", "demo"))
+    assert all(name in result.stdout for name in ("locate", "detectors", "bench", "demo"))
     code = (
         "import sys; sys.argv = ['ssdnet', sys.argv[1]]\n"
         "import atexit, ssdnet.cli\n"

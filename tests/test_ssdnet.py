@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import ssdnet
 from ssdnet import detectors, samples
 from ssdnet.detectors.protocol import Decomposer, Detector
+from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.detectors.ssdnet import training as training_module
 from ssdnet.detectors.ssdnet.blind import predict_blind, tilings
@@ -425,6 +426,33 @@ def test_fusing_one_map_keeps_its_order_and_a_flat_one_adds_nothing():
     assert torch.equal(both.flatten().argsort(), values.flatten().argsort())
 
 
+def test_doubts_raise_what_is_doubtful_and_leave_the_rest_in_its_order():
+    valid = torch.ones(40, 40, dtype=torch.bool)
+    values = torch.randn(40, 40, generator=generator())
+    doubt = torch.randn(40, 40, generator=generator(1))
+    doubt[20, 20] = 30.0
+    usual = doubt <= doubt.median()
+
+    def order(score: torch.Tensor) -> torch.Tensor:
+        return score[usual].argsort()
+
+    one_sided = fuse([(1.0, values)], valid, doubts=[(1.0, doubt)])
+    assert torch.equal(order(one_sided), order(values))
+    assert not torch.equal(order(fuse([(1.0, values), (1.0, doubt)], valid)), order(values))
+    assert int(one_sided.argmax()) == 20 * 40 + 20
+
+
+def test_the_texture_statistics_begin_with_those_of_rx():
+    pixels = picture(size=(96, 96))
+    valid = torch.ones(96, 96, dtype=torch.bool)
+    alone = SSDnet(**{**QUICK, "learned": 0.0, "residual": 0.0, "texture_depths": (0,)})
+    score = alone.score(pixels, valid, generator=generator(3), progress=lambda *_: None)
+    expected = RX().score(pixels, valid, generator=generator(3), progress=lambda *_: None)
+    # One is a power of the other, up to rounding.
+    logarithms = torch.stack([score.flatten(), expected.flatten()]).log()
+    assert float(torch.corrcoef(logarithms)[0, 1]) > 1 - 1e-6
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -439,6 +467,8 @@ def test_fusing_one_map_keeps_its_order_and_a_flat_one_adds_nothing():
         ({"blind": 1}, "blind must be True or False"),
         ({"input": "video"}, "input must be one of image, noise"),
         ({"precision": "float64"}, "precision"),
+        ({"texture_depths": ()}, "texture_depths"),
+        ({"texture_depths": (0, 1.5)}, "texture_depths"),
         ({"texture": 0.0, "learned": 0.0, "residual": 0.0}, "at least one of"),
     ],
 )

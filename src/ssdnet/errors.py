@@ -5,13 +5,15 @@ SsdnetError
 ├── UsageError               exit 2  asked for something that cannot be done (also a ValueError)
 │   ├── UnknownDetectorError         no detector of that name
 │   ├── DeviceUnavailableError       the device that was asked for is not there
-│   └── OutputConflictError          two inputs would write the same file
+│   ├── OutputConflictError          two inputs would write the same file
+│   └── MissingDependencyError       what was asked for needs an optional package that is not installed
 ├── InputError               exit 3  the input cannot be used
 │   ├── ImageReadError               missing, empty, truncated, not an image, unsupported kind
 │   ├── ImageTooLargeError           more pixels than the limit; refused before decoding
 │   ├── ImageTooSmallError           a side shorter than the smallest that can be judged
 │   ├── PageNotFoundError            the file has no page of that number
-│   └── NoValidPixelsError           every pixel is missing
+│   ├── NoValidPixelsError           every pixel is missing
+│   └── DataSetError                 images and masks of a benchmark do not fit; lists every fault
 ├── DetectorError            exit 3  a detector gave something that is not a score
 ├── OutputError              exit 3  a result could not be written
 └── Cancelled                        the progress callback asked to stop
@@ -21,6 +23,11 @@ Messages say what is wrong, where (the name of the input) and what to do.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class SsdnetError(Exception):
@@ -47,6 +54,10 @@ class OutputConflictError(UsageError):
     """Two inputs would write the same output file."""
 
 
+class MissingDependencyError(UsageError):
+    """What was asked for needs an optional package that is not installed; the message names it."""
+
+
 class InputError(SsdnetError):
     """The input cannot be used."""
 
@@ -69,6 +80,15 @@ class PageNotFoundError(InputError):
 
 class NoValidPixelsError(InputError):
     """Every pixel of the image is missing."""
+
+
+class DataSetError(InputError):
+    """Images and masks of a benchmark do not fit together; found before any work is done."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        """One line for each thing that is wrong, with the name of the file."""
+        super().__init__("\n".join(self.faults))
 
 
 class DetectorError(SsdnetError):

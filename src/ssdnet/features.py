@@ -322,5 +322,5 @@ def known_positions(share: torch.Tensor, *, most: int) -> tuple[torch.Tensor, to
 
 
 def pad(x: torch.Tensor, margin: int) -> torch.Tensor:
-    """`(N, C, h, w)` with `margin` pixels more on all sides: mirrored, or repeated where it is too small."""
+    """Continue `(1, C, h, w)` beyond its edges by reflection, or by its last values where it is too small."""
     return F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[-2:]) > margin else "replicate")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Called while a run goes on; may raise `ssdnet.errors.Cancelled` to stop it."""
 
-    def __call__(self, done: float, job: Job, message: str) -> None:
+    def __call__(self, done: float, job: Job, message: str, /) -> None:
         """Report that `done` images are done (with a fraction for what is in work).
 
         Args:

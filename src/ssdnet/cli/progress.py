@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ssdnet.export.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ssdnet.batch import Job
-    from ssdnet.batch.running import Progress
+
+class Named(Protocol):
+    """What is in work."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in front of people."""
+        ...
+
+
+class Bar(Protocol):
+    """Moves the bar."""
+
+    def __call__(self, done: float, item: Named, message: str, /) -> None:
+        """Show that `done` are done, what is in work, and what is done with it."""
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, *, shown: bool) -> Iterator[Progress | None]:
+def progress_bar(total: int, *, shown: bool) -> Iterator[Bar | None]:
     """A callback that draws a bar on standard error, or None when nobody would see it."""
     if not (shown and sys.stderr.isatty()):
         yield None
@@ -39,13 +52,13 @@ def progress_bar(total: int, *, shown: bool) -> Iterator[Progress | None]:
     with bar:
         task = bar.add_task("", total=total, count="", message="", name="")
 
-        def update(done: float, job: Job, message: str) -> None:
+        def update(done: float, item: Named, message: str) -> None:
             bar.update(
                 task,
                 completed=done,
                 count=f"{min(int(done) + 1, total)} of {total}",
                 message=escape(printable(message)),
-                name=escape(printable(job.name)),
+                name=escape(printable(item.name)),
             )
 
         yield update

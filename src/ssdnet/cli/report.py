@@ -88,13 +88,13 @@ class _OneImage:
                 for region in record["regions"]
             ]
             if drawn:
-                _draw(header, rows[:_MOST_ROWS])
+                draw(header, rows[:_MOST_ROWS])
                 if len(rows) > _MOST_ROWS:
                     click.echo(f"and {grouped(len(rows) - _MOST_ROWS)} more regions")
             else:
-                _write([header, *rows])
+                write_rows([header, *rows])
         elif record["most_unusual"] is not None:
-            _write_wrapped(_most_unusual(record["most_unusual"], record["alarms"]))
+            write_wrapped(_most_unusual(record["most_unusual"], record["alarms"]))
         if self._outcome.files:
             click.echo(f"look at {printable(_look_at(self._outcome))}")
 
@@ -147,7 +147,7 @@ class _Lines(_Several):
 
     def add(self, outcome: Outcome) -> None:
         row = self._row(outcome)
-        _write([self.header, row] if self._images == 1 else [row])
+        write_rows([self.header, row] if self._images == 1 else [row])
 
     def finish(self) -> None:
         click.echo(self._summary())
@@ -174,10 +174,10 @@ class _Table(_Several):
         if len(rows) > _MOST_ROWS:
             rows = [row for matters, row in self._rows if matters]
         if rows:
-            _draw(self.header, [row[:-1] for row in rows[:_MOST_ROWS]])
+            draw(self.header, [row[:-1] for row in rows[:_MOST_ROWS]])
         if len(rows) > _MOST_ROWS:
             click.echo(f"and {grouped(len(rows) - _MOST_ROWS)} more of these")
-        _write_wrapped(self._summary())
+        write_wrapped(self._summary())
 
 
 def _count(regions: int) -> str:
@@ -209,12 +209,13 @@ def _look_at(outcome: Outcome) -> str:
     return str(outcome.job.folder)
 
 
-def _write(rows: Sequence[Sequence[str]]) -> None:
+def write_rows(rows: Sequence[Sequence[str]]) -> None:
+    """A line for each row, with tabs between the columns: for a pipe."""
     for row in rows:
         click.echo("\t".join(row))
 
 
-def _write_wrapped(text: str) -> None:
+def write_wrapped(text: str) -> None:
     """A line that a terminal would break inside a word is broken between words."""
     if sys.stdout.isatty():
         from rich.console import Console
@@ -225,7 +226,8 @@ def _write_wrapped(text: str) -> None:
         click.echo(text)
 
 
-def _draw(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def draw(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for a terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

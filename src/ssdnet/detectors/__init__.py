@@ -30,6 +30,8 @@ AUTO = "rx"
 _BUILT_IN = {
     "rx": "ssdnet.detectors.rx:RX",
     "ssdnet": "ssdnet.detectors.ssdnet:SSDnet",
+    "fca": "ssdnet.detectors.fca:FCA",
+    "selfsim": "ssdnet.detectors.selfsim:SelfSimilarity",
     "phot": "ssdnet.detectors.phot:PHOT",
     "patchpca": "ssdnet.detectors.patchpca:PatchPCA",
     "aota": "ssdnet.detectors.aota:Aota",

@@ -55,7 +55,7 @@ class Aota:
     """Standard deviation of the Gaussian that smooths the distance, pixels of the image."""
 
     def __post_init__(self) -> None:
-        check_whole(self, levels=1, orbits=1, pool=0, references=1, guard=0)
+        check_whole(self, optional=("levels",), levels=1, orbits=1, pool=0, references=1, guard=0)
         check_numbers(self, neighbors=(1e-6, 1), smoothing=(0, math.inf))
 
     @torch.inference_mode()

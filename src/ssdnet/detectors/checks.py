@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Detector
 
 
-def check_whole(detector: Detector, **least: int) -> None:
-    """Refuse fields that are no whole numbers of at least so much; None passes where it is the default.
+def check_whole(detector: Detector, *, optional: tuple[str, ...] = (), **least: int) -> None:
+    """Refuse fields that are no whole numbers of at least so much; the optional ones may be None.
 
     Raises:
         UsageError: which field, and what it may be.
     """
     for name, smallest in least.items():
         value = getattr(detector, name)
-        if value is None and getattr(type(detector), name) is None:
+        if value is None and name in optional:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
             raise UsageError(

@@ -34,7 +34,7 @@ class DIP:
     assumes: ClassVar[str] = "a texture that is smoother than its defects; some seconds of time"
     source: ClassVar[str] = "Ulyanov et al., CVPR 2018"
 
-    steps: int = 200
+    steps: int = 100
     """Training steps: after too few the texture is in the residual, after too many the defect is not."""
     learning_rate: float = 3e-3
     """Of Adam."""

@@ -60,7 +60,7 @@ class PatchPCA:
     """Standard deviation of the Gaussian that smooths the distance, pixels of the image."""
 
     def __post_init__(self) -> None:
-        check_whole(self, levels=1, patch=3, components=1, rounds=0)
+        check_whole(self, optional=("levels",), levels=1, patch=3, components=1, rounds=0)
         if self.patch % 2 == 0:
             raise UsageError(f"patchpca: patch must be odd, not {self.patch}")
         check_numbers(self, trim=(0, 1), shrinkage=(1e-6, math.inf), smoothing=(0, math.inf))

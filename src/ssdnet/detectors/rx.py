@@ -52,7 +52,7 @@ class RX:
     """Standard deviation of the Gaussian that smooths the distance, pixels of the image."""
 
     def __post_init__(self) -> None:
-        check_whole(self, levels=1, orbits=1, kernel_size=3, pool=0, rounds=0)
+        check_whole(self, optional=("levels",), levels=1, orbits=1, kernel_size=3, pool=0, rounds=0)
         if self.kernel_size % 2 == 0:
             raise UsageError(f"rx: kernel_size must be odd, not {self.kernel_size}")
         check_numbers(self, trim=(0, 1), shrinkage=(1e-6, math.inf), smoothing=(0, math.inf))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ssdnet.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from ssdnet.localization import Localization
 
@@ -38,18 +38,38 @@ def write_together(writers: Mapping[Path, Writer], localization: Localization) -
     with contextlib.ExitStack() as temporary:
         complete: dict[Path, Path] = {}
         for path, writer in writers.items():
-            with _explained(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # Not made from the final name, which may be as long as the file system allows.
-                draft = path.with_name(f".ssdnet-{secrets.token_hex(8)}.tmp")
-                temporary.callback(draft.unlink, missing_ok=True)
-                with draft.open("xb") as file:
-                    writer(localization, file)
-                complete[path] = draft
+            with _explained(path), _draft(path, temporary) as file:
+                writer(localization, file)
+                complete[path] = Path(file.name)
         for path, draft in complete.items():
             with _explained(path):
                 draft.replace(path)
     return tuple(complete)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file, which is complete or, if something goes wrong, as it was before.
+
+    Args:
+        path: its folder is made when it is not there.
+        data: all of it.
+
+    Raises:
+        OutputError: it could not be written; no temporary file is left.
+    """
+    with contextlib.ExitStack() as temporary, _explained(path):
+        with _draft(path, temporary) as file:
+            file.write(data)
+        Path(file.name).replace(path)
+
+
+def _draft(path: Path, temporary: contextlib.ExitStack) -> BinaryIO:
+    """A new file beside `path` that is removed with `temporary`, if it is still there under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not made from the final name, which may be as long as the file system allows.
+    draft = path.with_name(f".ssdnet-{secrets.token_hex(8)}.tmp")
+    temporary.callback(draft.unlink, missing_ok=True)
+    return draft.open("xb")
 
 
 @contextlib.contextmanager

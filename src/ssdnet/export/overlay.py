@@ -22,6 +22,8 @@ from ssdnet.export.wording import expectation, grouped, verdict
 from ssdnet.image.model import IN_MEMORY
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ssdnet.localization import Localization
 
 MOST_UNUSUAL, LEAST_UNUSUAL = -8.0, 1.0
@@ -77,22 +79,30 @@ def figure(localization: Localization) -> Figure:
     show(picture, hatch(shown, missing & ~faded), image.height, image.width)
 
     heat = add_panel(result, layout, layout.heat, "how unusual each place is")
-    scale = ScalarMappable(Normalize(MOST_UNUSUAL, LEAST_UNUSUAL, clip=True), mpl.colormaps[_COLOURS])
     # Of the pixels that fall together the most unusual is shown; fmin passes over missing ones.
     values = np.nan_to_num(resize_extreme(localization.log10_nfa, size, np.fmin), nan=LEAST_UNUSUAL)
-    colours = scale.to_rgba(values, bytes=True)[:, :, :3]
-    show(heat, hatch(colours, missing), image.height, image.width)
+    show(heat, hatch(heat_colours(values), missing), image.height, image.width)
 
     numbered = outline_regions(picture, heat, localization, size)
     if localization.most_unusual is not None and not localization.regions:
         mark(picture, *localization.most_unusual)
     _write_title(result, layout, localization, numbered)
-    _add_scale(result, layout, scale, localization.alarms)
+    _add_scale(result, layout, _scale(), localization.alarms)
     add_layers(result, layout, localization)
     if missing.any():
         words = _NOT_JUDGED if image.outside_roi is None else _NOT_JUDGED_WITH_ROI
         write(result, layout, (layout.picture[0], layout.height - 14), words, 9)
     return result
+
+
+def heat_colours(log10_nfa: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """`(H, W, 3)` colours of log10 NFA `(H, W)`, the same in every picture; none may be NaN."""
+    colours: npt.NDArray[np.uint8] = _scale().to_rgba(log10_nfa, bytes=True)[:, :, :3]
+    return colours
+
+
+def _scale() -> ScalarMappable:
+    return ScalarMappable(Normalize(MOST_UNUSUAL, LEAST_UNUSUAL, clip=True), mpl.colormaps[_COLOURS])
 
 
 def _write_title(result: Figure, layout: Layout, localization: Localization, numbered: int) -> None:
@@ -102,7 +112,11 @@ def _write_title(result: Figure, layout: Layout, localization: Localization, num
     title = verdict(len(found))
     room = int((layout.width - left - 20) / 10.5) - len(title) - 2
     image = localization.image
-    name = "image" if image.path is None and image.name in IN_MEMORY else _drawable(image.name)
+    name = (
+        "image"
+        if image.path is None and image.name in IN_MEMORY
+        else drawable(PurePath(image.name).name or image.name)
+    )
     name = _shortened(name, max(room, 12))
     write(result, layout, (left, 28), f"{name}: {title}", 12.5, OUTLINE if found else INK, bold=True)
     if found or localization.most_unusual is not None:
@@ -153,12 +167,11 @@ def _add_scale(result: Figure, layout: Layout, scale: ScalarMappable, alarms: fl
         write(result, layout, (x, y + tall + 36), limit_words.replace("; ", ";\n"), 8.5)
 
 
-def _drawable(name: str) -> str:
-    """A file name without its folder, and without characters that the font does not have."""
+def drawable(text: str) -> str:
+    """`text` without characters that the font of the pictures does not have."""
     known = get_font(findfont(FONT)).get_charmap()
     return "".join(
-        character if ord(character) in known and character.isprintable() else "?"
-        for character in PurePath(name).name or name
+        character if ord(character) in known and character.isprintable() else "?" for character in text
     )
 
 

@@ -56,7 +56,7 @@ def record(localization: Localization) -> dict[str, Any]:
             "seed": localization.seed,
             "device": localization.device,
             "threads": localization.threads,
-            "versions": _versions(),
+            "versions": versions(),
             "seconds": localization.seconds,
             "notes": localization.notes,
         }
@@ -84,7 +84,8 @@ def write_json(localization: Localization, file: BinaryIO) -> None:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of this package and of what computes its results."""
     return {
         "ssdnet": __version__,
         "torch": version("torch"),

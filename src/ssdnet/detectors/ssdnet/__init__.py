@@ -29,9 +29,14 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposition
-from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet.blind import framed, predict_blind
-from ssdnet.detectors.ssdnet.evidence import fuse, learned_distances, raw_residual, residual_distance
+from ssdnet.detectors.ssdnet.evidence import (
+    fuse,
+    learned_distances,
+    raw_residual,
+    residual_distance,
+    texture_distances,
+)
 from ssdnet.detectors.ssdnet.training import Recipe, Subject, Trained, train
 from ssdnet.errors import UsageError
 
@@ -49,6 +54,9 @@ _TRAINING = 0.85
 
 _MOST_LEVELS = 4
 """Of the network: the smallest image has 16 pixels."""
+
+_DEEPEST = 7
+"""Octaves more or fewer than `rx` takes that mean anything: it takes seven at most."""
 
 _RIM = 6
 """Pixels around what looks anomalous that are hidden with it: its blurred edge must not tell."""
@@ -117,10 +125,12 @@ class SSDnet:
     """Whether the normal layer is predicted once more with all that looks anomalous hidden, so that a defect
     that was found leaves no trace in it, however large; of no influence on the score (ours)."""
     texture: float = 1.0
-    """Weight of the distance of random features, that is of `rx` (ours)."""
-    learned: float = 0.3
-    """Weight of the distance of the decoder's features, for each of its levels (ours)."""
-    residual: float = 0.2
+    """Weight of the distances of random features, that is of `rx` (ours)."""
+    texture_depths: tuple[int, ...] = (0, -1, 1)
+    """Octaves that `rx` looks at beyond its own choice, one run with new random features for each (ours)."""
+    learned: float = 0.4
+    """Weight of the distance of the decoder's finest features; half of it for each coarser level (ours)."""
+    residual: float = 0.3
     """Weight of the distance of the signed residual at several scales (ours)."""
     raw: float = 0.0
     """Weight of the residual itself (paper)."""
@@ -272,23 +282,26 @@ class SSDnet:
         known = valid if self.input == "image" else torch.ones_like(valid)
         normal = self._predict(network, subject.inputs, known)
         residual = torch.where(valid, pixels - normal, 0)
-        maps = []
+        doubts = []
         if self.raw > 0:
-            maps.append((self.raw, raw_residual(residual, valid)))
+            doubts.append((self.raw, raw_residual(residual, valid)))
         if self.residual > 0:
             progress(0.3, "residual")
-            maps.append((self.residual, residual_distance(residual, valid)))
+            doubts.append((self.residual, residual_distance(residual, valid)))
         if self.learned > 0:
             progress(0.5, "learned features")
             filled = torch.where(known, subject.inputs, normal)
             with _context(self.precision, pixels.device):
                 decoded = network.decoded(framed(filled, torch.ones_like(valid), network.multiple))
-            maps += [(self.learned, values) for values in learned_distances(decoded, valid)]
+            distances = learned_distances(decoded, valid)
+            doubts += [(self.learned / 2**level, values) for level, values in enumerate(distances)]
         if self.texture > 0:
             progress(0.7, "texture")
-            score = RX().score(pixels, valid, generator=generator, progress=_silent)
-            maps.append((self.texture, score.clamp_min(1e-12).log()))
-        score = fuse(maps, valid)
+            distances = texture_distances(pixels, valid, self.texture_depths, generator=generator)
+            texture = [(self.texture / len(distances), values) for values in distances]
+            score = fuse(texture, valid, doubts=doubts)
+        else:
+            score = fuse(doubts, valid)
         if self.hide_anomalies and self.blind:
             progress(0.9, "normal layer")
             doubtful = _doubtful(score, valid)
@@ -383,7 +396,7 @@ def _check(detector: SSDnet) -> None:
         low, high = ranges.get(field.name, (0.0, math.inf))
         if not isinstance(value, (int, float)) or not low <= value <= high or math.isinf(value):
             raise UsageError(f"ssdnet: {field.name} must be a number in [{low:g}, {high:g}], not {value!r}")
-    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1)):
+    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1), ("texture_depths", -_DEEPEST, 1)):
         value = getattr(detector, name)
         whole = isinstance(value, tuple) and all(isinstance(item, int) and item >= least for item in value)
         if not whole or len(value) < count:

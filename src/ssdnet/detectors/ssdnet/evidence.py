@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
+from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet.blind import MARGIN
-from ssdnet.features import central_grid
+from ssdnet.features import central_grid, level_count
 from ssdnet.statistics import RobustGaussian, excess, smooth
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _RESIDUAL_SCALES = (0.0, 1.0, 2.0)  # standard deviations of the Gaussians that 
 _SMOOTHING = 3.0  # of a map, standard deviation, pixels
 _FINE_SMOOTHING = 2.0  # the same for maps of residuals, which tell single pixels apart
 _REACH = 24  # pixels from the edge at which learned features still look beyond it
+_DOUBT = 1.0  # upper spreads above the median, from where on the network's evidence counts
 _SUPPORT = 9  # side of the box, positions, whose known share says how much learned features saw
 
 
@@ -89,6 +91,26 @@ def learned_distances(decoded: Sequence[torch.Tensor], valid: torch.Tensor) -> l
     return maps
 
 
+def texture_distances(
+    pixels: torch.Tensor, valid: torch.Tensor, depths: Sequence[int], *, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Log distances of random features as `rx` gives them, one `(H, W)` map for each depth.
+
+    Args:
+        pixels: `(C, H, W)`.
+        valid: `(H, W)` bool.
+        depths: octaves beyond those that `rx` would take, each with new features.
+        generator: draws the features; those of the first depth are `rx`'s.
+    """
+    own = level_count(*valid.shape)
+    maps = []
+    for octaves in depths:
+        rx = RX(levels=max(1, own + octaves))
+        score = rx.score(pixels, valid, generator=generator, progress=lambda *_: None)
+        maps.append(score.clamp_min(1e-12).log())
+    return maps
+
+
 def _log_distance(features: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """`(h, w)` log distance of `(h, w, D)` features from their robust Gaussian."""
     rows, columns = central_grid(*known.shape, most=_SAMPLES, device=known.device)
@@ -105,12 +127,19 @@ def _log_distance(features: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     return torch.cat([gaussian.log_distance(strip - middle) for strip in torch.split(features, 256)])
 
 
-def fuse(maps: Sequence[tuple[float, torch.Tensor]], valid: torch.Tensor) -> torch.Tensor:
+def fuse(
+    maps: Sequence[tuple[float, torch.Tensor]],
+    valid: torch.Tensor,
+    *,
+    doubts: Sequence[tuple[float, torch.Tensor]] = (),
+) -> torch.Tensor:
     """One score from several maps of log distances.
 
     Args:
-        maps: weight and `(H, W)` map of each kind of evidence.
+        maps: weight and `(H, W)` map of each kind of evidence that speaks for a pixel as well as against it.
         valid: `(H, W)` bool.
+        doubts: the same of those that only speak against it: that a pixel could be predicted says little,
+            that it could not says much. They count where they exceed their own upper spread.
 
     Returns:
         `(H, W)` float32: the distance whose logarithm is the weighted mean, in common units; its upper tail
@@ -122,12 +151,13 @@ def fuse(maps: Sequence[tuple[float, torch.Tensor]], valid: torch.Tensor) -> tor
         rows, columns = (torch.arange(size, device=valid.device) for size in valid.shape)
         known = valid
     total, unit, weights = torch.zeros(valid.shape, device=valid.device), 0.0, 0.0
-    for weight, values in maps:
+    for number, (weight, values) in enumerate([*maps, *doubts]):
         sample = values[rows][:, columns][known]
         middle, upper = sample.quantile(0.5), sample.quantile(0.84)
         # Of a map that is flat but for a few places, those places say what much is.
         spread = torch.maximum(upper - middle, 0.1 * sample.std(correction=0)).clamp_min(1e-6)
-        total += weight * ((values - middle) / spread)
+        common = (values - middle) / spread
+        total += weight * (common if number < len(maps) else (common - _DOUBT).clamp_min(0))
         unit += weight * float(spread)
         weights += weight
     # No float32 overflows, whatever a degenerate image brings.
