@@ -78,8 +78,11 @@ def main() -> int:
         return 0
     import torch
 
-    print(f"{platform.machine()}, {arguments.threads} threads, torch {torch.__version__}")
-    print("  side  detect s     min     max  ns/pixel  localize s     MiB  budget")
+    print(
+        f"{platform.machine()}, {arguments.threads} threads, torch {torch.__version__}\n\n"
+        "| side | `detect` s | min | max | ns a pixel | `localize` s | MiB | budget |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
     exceeded = False
     for side in arguments.sizes:
         command = [sys.executable, __file__, "--threads", str(arguments.threads), "--one", str(side)]
@@ -90,9 +93,10 @@ def main() -> int:
             exceeded = True
             limits.append("EXCEEDED")
         print(
-            f"{side:6d}{result['detect']:10.4f}{result['fastest']:8.4f}{result['slowest']:8.4f}"
-            f"{result['detect'] / side**2 * 1e9:10.0f}{result['whole']:12.4f}{result['mib']:8.0f}  "
-            + ", ".join(limits)
+            f"| {side} | {result['detect']:.4f} | {result['fastest']:.4f} | {result['slowest']:.4f} "
+            f"| {result['detect'] / side**2 * 1e9:.0f} | {result['whole']:.4f} | {result['mib']:.0f} "
+            f"| {', '.join(limits)} |",
+            flush=True,
         )
     return int(exceeded)
 

@@ -34,14 +34,14 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
-    print(f"{'process':20s}{'median s':>10s}{'min':>8s}{'max':>8s}{'budget':>8s}")
+    print("| process | median s | min | max | budget |\n| --- | --- | --- | --- | --- |")
     exceeded = False
     for name, (command, budget) in BUDGETS.items():
         seconds(command)
         times = [seconds(command) for _ in range(runs)]
         median = statistics.median(times)
         exceeded |= median > budget
-        print(f"{name:20s}{median:10.3f}{min(times):8.3f}{max(times):8.3f}{budget:8.1f}")
+        print(f"| `{name}` | {median:.3f} | {min(times):.3f} | {max(times):.3f} | {budget:.1f} |")
     return int(exceeded)
 
 
