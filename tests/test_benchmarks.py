@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ssdnet import samples
@@ -55,3 +58,62 @@ def test_the_lack_of_the_original_program_is_said(tmp_path):
     done = run("selfsim_original.py", tmp_path, tmp_path)
     assert done.returncode == 1
     assert "IPOL 2019.263: no main_detection, decompose.py, convert.py there" in done.stderr
+
+
+def small_set(folder):
+    """Two images with masks, as `ssdnet bench` takes them."""
+    for number, defect in enumerate(("hole", "stain")):
+        sample = samples.sample("twill", defect, (96, 128), seed=number)
+        for part, pixels in (("images", sample.image), ("masks", sample.mask.astype(np.uint8) * 255)):
+            path = folder / part / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.slow
+def test_a_page_is_made_anew_from_the_commands_it_names(tmp_path):
+    small_set(tmp_path / "data" / "cloth")
+    page = tmp_path / "page.md"
+    command = "benchmarks/fair.py DATA OUT --sets cloth --synthetic 1 --detectors rx,phot --plot OUT/plot.svg"
+    words = command.replace("OUT/plot.svg", str(tmp_path / "plot.svg"))
+    page.write_text(
+        f"# Kept\n\n<!-- output of {words} -->\nold\n<!-- end of output -->\n\nkept, too\n"
+        "<!-- output of benchmarks/startup.py --runs 1 -->\nuntouched\n<!-- end of output -->\n"
+    )
+    done = run(
+        "regenerate.py", tmp_path / "data", "--only", "fair", "--out", tmp_path / "out", "--page", page
+    )
+    assert done.returncode == 0, done.stderr
+    text = page.read_text("utf-8")
+    assert text.startswith(f"# Kept\n\n<!-- output of {words} -->\n\n### Real images\n")
+    assert "\nold\n" not in text
+    assert "\nkept, too\n" in text
+    assert "\nuntouched\n" in text
+    assert "(2 images with a defect, 0 without)" in text
+    assert "(7 images with a defect, 7 without)" in text
+    lines = text.splitlines()
+    assert sum(line.startswith("| rx | 0.") for line in lines) == 4  # two tables for each kind of image
+    assert sum(line.startswith("| phot | +0.") for line in lines) >= 1  # of one against another
+    assert sum(line.startswith("| cloth | ") for line in lines) == 2
+    assert ET.fromstring((tmp_path / "plot.svg").read_text("utf-8")).tag.endswith("svg")
+    assert (tmp_path / "out" / "real" / "report.html").exists()
+    again = run(
+        "regenerate.py", tmp_path / "data", "--only", "fair", "--out", tmp_path / "out", "--page", page
+    )
+    assert again.returncode == 0, again.stderr
+    assert page.read_text("utf-8") == text  # nothing is measured twice
+
+
+def test_a_part_that_the_page_does_not_have_is_named(tmp_path):
+    (tmp_path / "page.md").write_text("<!-- output of benchmarks/rx.py -->\n<!-- end of output -->\n")
+    done = run("regenerate.py", tmp_path, "--only", "magic", "--page", tmp_path / "page.md")
+    assert done.returncode == 2
+    assert "no part of 'magic'; there are: rx" in done.stderr
+
+
+def test_the_page_of_figures_names_commands_that_exist():
+    page = (BENCHMARKS.parent / "docs" / "benchmarks.md").read_text("utf-8")
+    names = re.findall(r"<!-- output of benchmarks/(\w+\.py)", page)
+    assert "fair.py" in names
+    assert page.count("<!-- end of output -->") == len(names)
+    assert all((BENCHMARKS / name).exists() for name in names)

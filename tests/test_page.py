@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +16,9 @@ from ssdnet.evaluation.report import write_report
 from ssdnet.evaluation.runner import Settings, run
 from ssdnet.evaluation.summary import summarize
 from ssdnet.evaluation.synthetic import synthesize
+
+if TYPE_CHECKING:
+    from ssdnet.detectors.protocol import Detector
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -33,7 +37,7 @@ def page_file(tmp_path_factory):
     """`report.html` of two detectors on two textures."""
     out = tmp_path_factory.mktemp("bench")
     cases = check(synthesize(out / "images", 2, textures=("twill", "leather"), side=96))
-    detectors = {"rx": RX(), "<b>phot</b> & more": PHOT()}
+    detectors: dict[str, Detector] = {"rx": RX(), "<b>phot</b> & more": PHOT()}
     outcomes = list(run(cases, detectors, out=out, settings=Settings()))
     write_report(out, summarize(outcomes), outcomes, provenance(Settings(), detectors, ()))
     return out / "report.html"
