@@ -1,5 +1,5 @@
 """Settings of all tests: property tests without time limits, and the same examples each time in CI; where
-tests run side by side, one thread for each, as two for each of two cores wait for each other most of the time.
+tests run side by side, one thread for each, as two for each of two cores mostly wait for each other.
 """
 
 from __future__ import annotations
