@@ -26,7 +26,7 @@ format: setup
 
 bench: setup ## budgets of start-up and of the detector
 	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/rx.py
+	$(BIN)/python benchmarks/speed.py
 
 setup: $(VENV)/.installed
 

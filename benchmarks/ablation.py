@@ -24,8 +24,11 @@ import torch
 
 from pairs import Pair, interval, load, mean_of_sets
 from results import Key, Results, digest, figures
+from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
-from ssdnet.detectors.ssdnet.evidence import fuse, residual_distance, texture_distances
+from ssdnet.detectors.ssdnet.evidence import residual_distance
+from ssdnet.detectors.texture import Texture
+from ssdnet.fusion import fuse
 from ssdnet.statistics import smooth
 
 if TYPE_CHECKING:
@@ -40,8 +43,7 @@ Floats = npt.NDArray[np.float64]
 class Statistics:
     """The texture statistics without a network, or with the residual of a local mean in place of its own."""
 
-    depths: tuple[int, ...] = (0,)
-    """As `SSDnet.texture_depths`; a single 0 is `rx`."""
+    detector: Texture | RX
     local_mean: float | None = None
     """Standard deviation of the Gaussian, pixels."""
 
@@ -49,12 +51,12 @@ class Statistics:
         """`(H, W)`."""
         valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
         generator = torch.Generator().manual_seed(seed)
-        texture = [(1.0, m) for m in texture_distances(pixels, valid, self.depths, generator=generator)]
+        score = self.detector.score(pixels, valid, generator=generator, progress=silent)
         if self.local_mean is None:
-            return fuse(texture, valid)
+            return score
         normal = torch.stack([smooth(plane, valid.float(), self.local_mean) for plane in pixels])
-        doubt = (BEST.residual * len(texture), residual_distance(pixels - normal, valid))
-        return fuse(texture, valid, doubts=[doubt])
+        doubt = (BEST.residual, residual_distance(pixels - normal, valid))
+        return fuse([(1.0, score.clamp_min(1e-12).log())], valid, doubts=[doubt])
 
 
 def silent(fraction: float, message: str) -> None:
@@ -67,9 +69,9 @@ HORIZON = 50.0
 BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
     "our best": {
         "our best": BEST,
-        "rx, no network": Statistics(),
-        "rx at three depths, no network": Statistics(BEST.texture_depths),
-        "the same with the residual of a local mean": Statistics(BEST.texture_depths, local_mean=6.0),
+        "texture, no network": Statistics(Texture()),
+        "texture, with the residual of a local mean": Statistics(Texture(), local_mean=6.0),
+        "rx, no network": Statistics(RX()),
         "untrained network (one step)": replace(BEST, steps=1),
         "draft quality": replace(BEST, **SSDnet.qualities["draft"]),
         "no block masks": replace(BEST, mask_ratio=0.0),
@@ -81,7 +83,6 @@ BLOCKS: Mapping[str, Mapping[str, Statistics | SSDnet]] = {
         "down-weighting": replace(BEST, downweight=True),
         "stop at a plateau of 1 %": replace(BEST, plateau=0.01),
         "average of the weights over 50 steps": replace(BEST, average=HORIZON),
-        "texture at one depth, as rx": replace(BEST, texture_depths=(0,)),
         "without texture statistics": replace(BEST, texture=0.0),
         "without learned features": replace(BEST, learned=0.0),
         "without the residual": replace(BEST, residual=0.0),
@@ -120,10 +121,8 @@ def run(pairs: Sequence[Pair], seeds: Sequence[int], results: Results) -> None:
                     trained[recipe] = fit(replace(variant, average=HORIZON), pair.pixels, seeds)
                 alone = replace(variant, hide_anomalies=False)  # nobody sees the normal layer
                 scores = [
-                    alone.judge(
-                        subject, network, generator=torch.Generator().manual_seed(seed), progress=silent
-                    ).score
-                    for seed, (subject, network) in zip(seeds, trained[recipe], strict=True)
+                    alone.judge(subject, network, progress=silent).score
+                    for subject, network in trained[recipe]
                 ]
             results.add(
                 (key, figures(score.numpy(), pair.mask)) for key, score in zip(keys, scores, strict=True)

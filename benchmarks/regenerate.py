@@ -4,7 +4,7 @@
 
 A part of the page that a command makes stands between two comments:
 
-    <!-- output of benchmarks/rx.py --sizes 256 -->
+    <!-- output of benchmarks/speed.py --sizes 256 -->
     <!-- end of output -->
 
 DATA and OUT in a command become the arguments. All parts take hours on two cores, most of it `fair`, which

@@ -105,10 +105,10 @@ def test_a_page_is_made_anew_from_the_commands_it_names(tmp_path):
 
 
 def test_a_part_that_the_page_does_not_have_is_named(tmp_path):
-    (tmp_path / "page.md").write_text("<!-- output of benchmarks/rx.py -->\n<!-- end of output -->\n")
+    (tmp_path / "page.md").write_text("<!-- output of benchmarks/speed.py -->\n<!-- end of output -->\n")
     done = run("regenerate.py", tmp_path, "--only", "magic", "--page", tmp_path / "page.md")
     assert done.returncode == 2
-    assert "no part of 'magic'; there are: rx" in done.stderr
+    assert "no part of 'magic'; there are: speed" in done.stderr
 
 
 def test_the_page_of_figures_names_commands_that_exist():

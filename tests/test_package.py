@@ -16,7 +16,7 @@ import pytest
 
 import ssdnet
 from ssdnet import detectors
-from ssdnet.errors import UnknownDetectorError
+from ssdnet.errors import UnknownDetectorError, UsageError
 
 PUBLIC = {
     "Image",
@@ -74,10 +74,17 @@ def test_nothing_reaches_for_the_network():
 
 
 def test_detectors_are_listed_and_made():
-    assert detectors.available()[0] == "rx"
+    assert detectors.available()[0] == "texture"
     assert detectors.create("auto").name == detectors.AUTO
-    with pytest.raises(UnknownDetectorError, match=r"'magic'.*auto, rx"):
+    with pytest.raises(UnknownDetectorError, match=r"'magic'.*auto, texture"):
         detectors.create("magic")
+
+
+def test_auto_comes_fast_or_as_good_as_it_gets():
+    assert detectors.create("auto", "fast") == detectors.create("texture")
+    assert detectors.create("auto", "best") == detectors.create("ssdnet")
+    with pytest.raises(UsageError, match="'auto' has no quality 'draft': choose from fast, best"):
+        detectors.create("auto", "draft")
 
 
 def test_another_package_can_offer_a_detector(monkeypatch, tmp_path):

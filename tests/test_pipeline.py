@@ -38,7 +38,7 @@ def test_the_defect_is_found_and_nothing_else(stained):
     assert (result.mask & stained.mask).sum() / stained.mask.sum() > 0.3
     assert not (result.mask & ~ndimage.binary_dilation(stained.mask, iterations=16)).any()
     assert result.anomaly_map.shape == result.log10_nfa.shape == result.labels.shape == (192, 224)
-    assert result.detector == "rx"
+    assert result.detector == "texture"
     assert result.device == str(resolve("auto"))
 
 

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 import ssdnet
 from ssdnet import detectors, samples
 from ssdnet.detectors.protocol import Decomposer, Detector
-from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.detectors.ssdnet import training as training_module
 from ssdnet.detectors.ssdnet.blind import predict_blind, tilings
 from ssdnet.detectors.ssdnet.corruption import block_masks, shuffle_blocks
-from ssdnet.detectors.ssdnet.evidence import fuse
 from ssdnet.detectors.ssdnet.losses import inner_product_loss, pixel_loss
 from ssdnet.detectors.ssdnet.network import Network
+from ssdnet.detectors.texture import Texture
 from ssdnet.errors import Cancelled, DetectorError, UsageError
+from ssdnet.fusion import fuse
 from ssdnet.statistics import smooth
 
 QUICK: dict[str, Any] = {"widths": (8, 12, 16), "batch": 4, "patch": 32, "precision": "float32"}
@@ -442,15 +442,13 @@ def test_doubts_raise_what_is_doubtful_and_leave_the_rest_in_its_order():
     assert int(one_sided.argmax()) == 20 * 40 + 20
 
 
-def test_the_texture_statistics_begin_with_those_of_rx():
+def test_without_a_network_it_is_the_detector_texture():
     pixels = picture(size=(96, 96))
     valid = torch.ones(96, 96, dtype=torch.bool)
-    alone = SSDnet(**{**QUICK, "learned": 0.0, "residual": 0.0, "texture_depths": (0,)})
+    alone = SSDnet(**{**QUICK, "learned": 0.0, "residual": 0.0})
     score = alone.score(pixels, valid, generator=generator(3), progress=lambda *_: None)
-    expected = RX().score(pixels, valid, generator=generator(3), progress=lambda *_: None)
-    # One is a power of the other, up to rounding.
-    logarithms = torch.stack([score.flatten(), expected.flatten()]).log()
-    assert float(torch.corrcoef(logarithms)[0, 1]) > 1 - 1e-6
+    expected = Texture().score(pixels, valid, generator=generator(), progress=lambda *_: None)
+    torch.testing.assert_close(score, expected)
 
 
 @pytest.mark.parametrize(
@@ -467,8 +465,6 @@ def test_the_texture_statistics_begin_with_those_of_rx():
         ({"blind": 1}, "blind must be True or False"),
         ({"input": "video"}, "input must be one of image, noise"),
         ({"precision": "float64"}, "precision"),
-        ({"texture_depths": ()}, "texture_depths"),
-        ({"texture_depths": (0, 1.5)}, "texture_depths"),
         ({"texture": 0.0, "learned": 0.0, "residual": 0.0}, "at least one of"),
     ],
 )

@@ -53,7 +53,7 @@ def localize(
             infinite and fully transparent pixels are missing: never learned from, never scored.
         detector: a name from `ssdnet.detectors.available()`, `auto`, or a configured detector.
         quality: how much time a detector given by name may take: one of its `qualities`, such as `draft` or
-            `full`; None takes its best.
+            `full`, None being its best; of `auto`, `fast` (as None) or `best`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         seed: of all random numbers; the same seed gives the same result on the same machine.
         alarms: how many false regions to accept in a clean image, on average. Positive.

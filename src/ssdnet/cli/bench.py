@@ -78,7 +78,7 @@ _ALL = "all"
     help="Seeds of the random numbers, with commas between.",
 )
 @click.option(
-    "--quality", metavar="NAME", help="draft or full, for detectors that offer it.  [default: the best]"
+    "--quality", metavar="NAME", help="draft or full, of detectors that offer it.  [default: the best]"
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(

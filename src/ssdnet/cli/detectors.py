@@ -8,10 +8,12 @@ import click
 @click.command("detectors", short_help="List the detectors, what each assumes and its source.")
 def command() -> None:
     """List the detectors, what each assumes and its source."""
-    from ssdnet.detectors import AUTO, available, load
+    from ssdnet.detectors import AUTO, AUTO_QUALITIES, available, load
 
+    auto = {name: f"auto --quality {quality}" for quality, name in AUTO_QUALITIES.items()}
+    auto[AUTO] = "auto"
     for name in available():
-        click.echo(f"{name} (auto)" if name == AUTO else name)
+        click.echo(f"{name} ({auto[name]})" if name in auto else name)
         try:
             kind = load(name)
             lines = {"how": kind.summary, "assumes": kind.assumes, "source": kind.source}

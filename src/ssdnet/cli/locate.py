@@ -39,7 +39,7 @@ SOME_FAILED = 4
 @click.option(
     "--quality",
     metavar="NAME",
-    help="draft or full, for detectors that offer it.  [default: the best]",
+    help="fast or best, of auto; draft or full, of ssdnet.  [default: fast, full]",
 )
 @click.option(
     "--save",

@@ -19,15 +19,19 @@ from ssdnet.errors import UnknownDetectorError, UsageError
 if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Detector
 
-__all__ = ["AUTO", "GROUP", "available", "create", "load"]
+__all__ = ["AUTO", "AUTO_QUALITIES", "GROUP", "available", "create", "load"]
 
 GROUP = "ssdnet.detectors"
 """Entry point group of detectors from other packages."""
 
-AUTO = "rx"
+AUTO = "texture"
 """What `detector="auto"` means."""
 
+AUTO_QUALITIES = {"fast": AUTO, "best": "ssdnet"}
+"""What it means with a quality."""
+
 _BUILT_IN = {
+    "texture": "ssdnet.detectors.texture:Texture",
     "rx": "ssdnet.detectors.rx:RX",
     "ssdnet": "ssdnet.detectors.ssdnet:SSDnet",
     "fca": "ssdnet.detectors.fca:FCA",
@@ -71,11 +75,13 @@ def create(name: str, quality: str | None = None) -> Detector:
         UnknownDetectorError: no detector has that name.
         UsageError: it does not come in that quality.
     """
-    detector = load(name)
-    if quality is None:
+    kinds = AUTO_QUALITIES if name == "auto" else {}
+    detector = load(kinds.get(quality or "", name))
+    if quality is None or quality in kinds:
         return detector()
     offered = getattr(detector, "qualities", {})
     if quality not in offered:
-        choice = f"choose from {', '.join(offered)}" if offered else "it has one only, leave it out"
+        names = [*kinds, *offered]
+        choice = f"choose from {', '.join(names)}" if names else "it has one only, leave it out"
         raise UsageError(f"detector '{name}' has no quality '{quality}': {choice}")
     return detector(**offered[quality])

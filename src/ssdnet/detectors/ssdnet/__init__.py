@@ -31,14 +31,14 @@ from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposition
 from ssdnet.detectors.ssdnet.blind import framed, predict_blind
 from ssdnet.detectors.ssdnet.evidence import (
-    fuse,
     learned_distances,
     raw_residual,
     residual_distance,
-    texture_distances,
 )
 from ssdnet.detectors.ssdnet.training import Recipe, Subject, Trained, train
+from ssdnet.detectors.texture import Texture
 from ssdnet.errors import UsageError
+from ssdnet.fusion import fuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,9 +54,6 @@ _TRAINING = 0.85
 
 _MOST_LEVELS = 4
 """Of the network: the smallest image has 16 pixels."""
-
-_DEEPEST = 7
-"""Octaves more or fewer than `rx` takes that mean anything: it takes seven at most."""
 
 _RIM = 6
 """Pixels around what looks anomalous that are hidden with it: its blurred edge must not tell."""
@@ -125,9 +122,7 @@ class SSDnet:
     """Whether the normal layer is predicted once more with all that looks anomalous hidden, so that a defect
     that was found leaves no trace in it, however large; of no influence on the score (ours)."""
     texture: float = 1.0
-    """Weight of the distances of random features, that is of `rx` (ours)."""
-    texture_depths: tuple[int, ...] = (0, -1, 1)
-    """Octaves that `rx` looks at beyond its own choice, one run with new random features for each (ours)."""
+    """Weight of the distances of the image's own patches, that is of the detector `texture` (ours)."""
     learned: float = 0.4
     """Weight of the distance of the decoder's finest features; half of it for each coarser level (ours)."""
     residual: float = 0.3
@@ -190,8 +185,6 @@ class SSDnet:
         Raises:
             DetectorError: the training failed.
         """
-        # With the same seed the random features are those of `rx`, whatever the network draws.
-        of_texture = [_copy(generator) for generator in generators]
         subjects = self.subjects(pixels, valid, generators)
         groups: dict[tuple[int, int], list[int]] = {}
         for number, image in enumerate(pixels):
@@ -211,7 +204,6 @@ class SSDnet:
                 results[number] = self.judge(
                     subjects[number],
                     network,
-                    generator=of_texture[number],
                     progress=functools.partial(_scaled, progress, before, share),
                 )
         return [results[number] for number in range(len(pixels))]
@@ -265,15 +257,12 @@ class SSDnet:
         return train(subjects, self.recipe, generators=generators, precision=precision, progress=progress)
 
     @torch.no_grad()
-    def judge(
-        self, subject: Subject, trained: Trained, *, generator: torch.Generator, progress: Progress
-    ) -> Decomposition:
+    def judge(self, subject: Subject, trained: Trained, *, progress: Progress) -> Decomposition:
         """Reconstruct and score one image with its own network.
 
         Args:
             subject: the image.
             trained: from `train`.
-            generator: draws the random features.
             progress: called now and then.
         """
         progress(0.0, "reconstruction")
@@ -297,11 +286,11 @@ class SSDnet:
             doubts += [(self.learned / 2**level, values) for level, values in enumerate(distances)]
         if self.texture > 0:
             progress(0.7, "texture")
-            distances = texture_distances(pixels, valid, self.texture_depths, generator=generator)
+            distances = Texture().log_distances(pixels, valid, progress=_silent)
             texture = [(self.texture / len(distances), values) for values in distances]
-            score = fuse(texture, valid, doubts=doubts)
+            score = fuse(texture, valid, doubts=doubts).exp_()
         else:
-            score = fuse(doubts, valid)
+            score = fuse(doubts, valid).exp_()
         if self.hide_anomalies and self.blind:
             progress(0.9, "normal layer")
             doubtful = _doubtful(score, valid)
@@ -338,11 +327,6 @@ def _scaled(progress: Progress, start: float, size: float, fraction: float, mess
 
 def _silent(fraction: float, message: str) -> None:
     pass
-
-
-def _copy(generator: torch.Generator) -> torch.Generator:
-    """Another generator that will draw the same numbers."""
-    return torch.Generator(generator.device).set_state(generator.get_state())
 
 
 def _context(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -396,7 +380,7 @@ def _check(detector: SSDnet) -> None:
         low, high = ranges.get(field.name, (0.0, math.inf))
         if not isinstance(value, (int, float)) or not low <= value <= high or math.isinf(value):
             raise UsageError(f"ssdnet: {field.name} must be a number in [{low:g}, {high:g}], not {value!r}")
-    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1), ("texture_depths", -_DEEPEST, 1)):
+    for name, least, count in (("widths", 1, 2), ("block_sizes", 1, 1)):
         value = getattr(detector, name)
         whole = isinstance(value, tuple) and all(isinstance(item, int) and item >= least for item in value)
         if not whole or len(value) < count:

@@ -1,9 +1,4 @@
-"""From a trained network to a score: what speaks against each pixel, and how it is weighed.
-
-Each kind of evidence is a map of log distances. They are brought to a common unit, how far a pixel lies above
-the image's own median in units of the image's own upper spread, and added: the logarithm of a product of
-significances, up to weights.
-"""
+"""From a trained network to what speaks against each pixel, in maps of log distances."""
 
 from __future__ import annotations
 
@@ -12,9 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
-from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet.blind import MARGIN
-from ssdnet.features import central_grid, level_count
+from ssdnet.features import central_grid
 from ssdnet.statistics import RobustGaussian, excess, smooth
 
 if TYPE_CHECKING:
@@ -28,7 +22,6 @@ _RESIDUAL_SCALES = (0.0, 1.0, 2.0)  # standard deviations of the Gaussians that 
 _SMOOTHING = 3.0  # of a map, standard deviation, pixels
 _FINE_SMOOTHING = 2.0  # the same for maps of residuals, which tell single pixels apart
 _REACH = 24  # pixels from the edge at which learned features still look beyond it
-_DOUBT = 1.0  # upper spreads above the median, from where on the network's evidence counts
 _SUPPORT = 9  # side of the box, positions, whose known share says how much learned features saw
 
 
@@ -91,26 +84,6 @@ def learned_distances(decoded: Sequence[torch.Tensor], valid: torch.Tensor) -> l
     return maps
 
 
-def texture_distances(
-    pixels: torch.Tensor, valid: torch.Tensor, depths: Sequence[int], *, generator: torch.Generator
-) -> list[torch.Tensor]:
-    """Log distances of random features as `rx` gives them, one `(H, W)` map for each depth.
-
-    Args:
-        pixels: `(C, H, W)`.
-        valid: `(H, W)` bool.
-        depths: octaves beyond those that `rx` would take, each with new features.
-        generator: draws the features; those of the first depth are `rx`'s.
-    """
-    own = level_count(*valid.shape)
-    maps = []
-    for octaves in depths:
-        rx = RX(levels=max(1, own + octaves))
-        score = rx.score(pixels, valid, generator=generator, progress=lambda *_: None)
-        maps.append(score.clamp_min(1e-12).log())
-    return maps
-
-
 def _log_distance(features: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """`(h, w)` log distance of `(h, w, D)` features from their robust Gaussian."""
     rows, columns = central_grid(*known.shape, most=_SAMPLES, device=known.device)
@@ -125,40 +98,3 @@ def _log_distance(features: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         samples - middle, weight[weight > 0], trim=_TRIM, rounds=_ROUNDS, shrinkage=_SHRINKAGE
     )
     return torch.cat([gaussian.log_distance(strip - middle) for strip in torch.split(features, 256)])
-
-
-def fuse(
-    maps: Sequence[tuple[float, torch.Tensor]],
-    valid: torch.Tensor,
-    *,
-    doubts: Sequence[tuple[float, torch.Tensor]] = (),
-) -> torch.Tensor:
-    """One score from several maps of log distances.
-
-    Args:
-        maps: weight and `(H, W)` map of each kind of evidence that speaks for a pixel as well as against it.
-        valid: `(H, W)` bool.
-        doubts: the same of those that only speak against it: that a pixel could be predicted says little,
-            that it could not says much. They count where they exceed their own upper spread.
-
-    Returns:
-        `(H, W)` float32: the distance whose logarithm is the weighted mean, in common units; its upper tail
-        on normal pixels is that of a distance.
-    """
-    rows, columns = central_grid(*valid.shape, most=_SAMPLES, device=valid.device)
-    known = valid[rows][:, columns]
-    if not bool(known.any()):
-        rows, columns = (torch.arange(size, device=valid.device) for size in valid.shape)
-        known = valid
-    total, unit, weights = torch.zeros(valid.shape, device=valid.device), 0.0, 0.0
-    for number, (weight, values) in enumerate([*maps, *doubts]):
-        sample = values[rows][:, columns][known]
-        middle, upper = sample.quantile(0.5), sample.quantile(0.84)
-        # Of a map that is flat but for a few places, those places say what much is.
-        spread = torch.maximum(upper - middle, 0.1 * sample.std(correction=0)).clamp_min(1e-6)
-        common = (values - middle) / spread
-        total += weight * (common if number < len(maps) else (common - _DOUBT).clamp_min(0))
-        unit += weight * float(spread)
-        weights += weight
-    # No float32 overflows, whatever a degenerate image brings.
-    return (total / weights * (unit / weights)).clamp(-60, 60).exp()

@@ -1,4 +1,4 @@
-"""The `rx` detector: finds defects, knows its symmetries, leaves borders and holes alone."""
+"""The detectors `texture` and `rx`: find defects, know their symmetries, leave borders and holes alone."""
 
 from __future__ import annotations
 
@@ -11,16 +11,26 @@ from hypothesis import strategies as st
 from ssdnet import samples
 from ssdnet.detectors.protocol import Detector
 from ssdnet.detectors.rx import RX
+from ssdnet.detectors.texture import Texture
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
 from ssdnet.standardization import standardize
 
 
-def score(image, *, seed=0, progress=lambda *_: None, **configuration):
-    picture = read_image(image)
-    with torch.inference_mode():
+@pytest.fixture(scope="module", params=[Texture, RX], ids=lambda kind: kind.name)
+def kind(request):
+    """The class of the detector."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def score(kind):
+    """A function that gives the `(H, W)` score of an array."""
+
+    def run(image, *, seed=0, progress=lambda *_: None, **configuration):
+        picture = read_image(image)
         return (
-            RX(**configuration)
+            kind(**configuration)
             .score(
                 torch.from_numpy(standardize(picture).pixels),
                 torch.tensor(picture.valid),
@@ -29,6 +39,8 @@ def score(image, *, seed=0, progress=lambda *_: None, **configuration):
             )
             .numpy()
         )
+
+    return run
 
 
 def auroc(values, mask):
@@ -39,12 +51,12 @@ def auroc(values, mask):
     return ranks / (positive.sum() * (~positive).sum())
 
 
-def test_it_is_a_detector():
-    assert isinstance(RX(), Detector)
+def test_it_is_a_detector(kind):
+    assert isinstance(kind(), Detector)
 
 
 @pytest.mark.parametrize("texture", samples.TEXTURES)
-def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour(texture):
+def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour(score, texture):
     sample = samples.sample(texture, "foreign", (192, 192), seed=3)
     values = sample.image.astype(np.float64)
     baseline = np.linalg.norm(values - np.median(values, axis=(0, 1)), axis=2)
@@ -56,7 +68,7 @@ def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour(textur
     "move", [lambda x: x[:, ::-1], lambda x: x[::-1], lambda x: np.rot90(x), lambda x: np.rot90(x, 2)]
 )
 @pytest.mark.parametrize("size", [(128, 128), (97, 131), (513, 700)])
-def test_turning_the_image_turns_the_map(move, size):
+def test_turning_the_image_turns_the_map(score, move, size):
     image = samples.texture("leather", size, seed=1)
     straight = score(image)
     turned = score(np.ascontiguousarray(move(image)))
@@ -65,20 +77,21 @@ def test_turning_the_image_turns_the_map(move, size):
 
 @given(st.floats(0.01, 100), st.floats(-1e4, 1e4))
 @settings(max_examples=10)
-def test_an_affine_change_of_intensity_changes_nothing(gain, offset):
+def test_an_affine_change_of_intensity_changes_nothing(score, gain, offset):
     image = samples.texture("twill", (64, 64), seed=2).astype(np.float64)
     np.testing.assert_allclose(score(image * gain + offset), score(image), atol=1e-3)
 
 
-def test_a_large_offset_does_not_drown_the_contrast():
+def test_a_large_offset_does_not_drown_the_contrast(score):
     image = samples.texture("twill", (64, 64), seed=2).astype(np.float64)
     np.testing.assert_allclose(score(image + 1e9), score(image), atol=1e-3)
 
 
-def test_same_seed_same_bytes_and_zero_is_a_seed():
+def test_same_seed_same_bytes_and_zero_is_a_seed(score, kind):
     image = samples.texture("tile", (96, 80), seed=0)
     assert score(image, seed=0).tobytes() == score(image, seed=0).tobytes()
-    assert score(image, seed=0).tobytes() != score(image, seed=1).tobytes()
+    random = kind is RX
+    assert (score(image, seed=0).tobytes() != score(image, seed=1).tobytes()) == random
 
 
 def _noise(generator, rows, columns):
@@ -99,7 +112,7 @@ def _checkerboard(generator, rows, columns):
 
 @pytest.mark.parametrize("texture", [_noise, _mesh, _stripes, _checkerboard])
 @pytest.mark.parametrize("size", [(128, 128), (255, 301)])
-def test_borders_are_not_brighter_than_the_rest(texture, size):
+def test_borders_are_not_brighter_than_the_rest(score, texture, size):
     """The outer pixels exceed the 99 % quantile of the inside about as often as the inside itself does."""
     generator = np.random.default_rng(5)
     shares = []
@@ -111,7 +124,7 @@ def test_borders_are_not_brighter_than_the_rest(texture, size):
     assert np.mean(shares) < 0.05
 
 
-def test_the_rim_of_a_hole_is_not_brighter_than_the_rest():
+def test_the_rim_of_a_hole_is_not_brighter_than_the_rest(score):
     generator = np.random.default_rng(6)
     image = generator.normal(size=(256, 256))
     image[100:160, 90:150] = np.nan
@@ -124,7 +137,7 @@ def test_the_rim_of_a_hole_is_not_brighter_than_the_rest():
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 300), (301, 17), (40, 40, 1), (40, 40, 2), (40, 40, 12)])
-def test_any_shape_and_channel_count(shape):
+def test_any_shape_and_channel_count(score, shape):
     values = score(np.random.default_rng(0).normal(size=shape))
     assert values.shape == shape[:2]
     assert values.dtype == np.float32
@@ -132,7 +145,7 @@ def test_any_shape_and_channel_count(shape):
     assert values.std() > 0
 
 
-def test_an_anomaly_in_one_of_many_channels_is_found():
+def test_an_anomaly_in_one_of_many_channels_is_found(score):
     generator = np.random.default_rng(1)
     image = generator.normal(size=(96, 96, 8))
     image[40:52, 30:42, 6] += 3
@@ -142,7 +155,7 @@ def test_an_anomaly_in_one_of_many_channels_is_found():
 
 
 @pytest.mark.parametrize("unit", [1e-4, 1e4])
-def test_the_unit_of_one_channel_does_not_hide_another(unit):
+def test_the_unit_of_one_channel_does_not_hide_another(score, unit):
     generator = np.random.default_rng(2)
     image = generator.normal(size=(96, 96, 3))
     image[40:52, 30:42, 1] += 4
@@ -152,7 +165,7 @@ def test_the_unit_of_one_channel_does_not_hide_another(unit):
     assert auroc(score(image), mask) > 0.95
 
 
-def test_a_defect_is_found_with_half_of_the_pixels_missing():
+def test_a_defect_is_found_with_half_of_the_pixels_missing(score):
     sample = samples.sample("twill", "stain", (192, 192), seed=4)
     image = sample.image.astype(np.float64)
     image[np.random.default_rng(0).random(sample.mask.shape) < 0.5] = np.nan
@@ -161,13 +174,13 @@ def test_a_defect_is_found_with_half_of_the_pixels_missing():
     assert auroc(values[seen], sample.mask[seen]) > 0.9
 
 
-def test_a_constant_image_has_a_constant_map():
+def test_a_constant_image_has_a_constant_map(score):
     values = score(np.full((64, 64, 3), 7, dtype=np.uint8))
     assert np.isfinite(values).all()
     assert np.ptp(values) < 1e-6
 
 
-def test_progress_rises_to_one_and_can_stop_the_work():
+def test_progress_rises_to_one_and_can_stop_the_work(score):
     seen = []
     score(np.random.default_rng(0).normal(size=(64, 64)), progress=lambda share, _: seen.append(share))
     assert seen == sorted(seen)
@@ -181,19 +194,30 @@ def test_progress_rises_to_one_and_can_stop_the_work():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("kind", "wrong"),
     [
-        {"trim": 1.0},
-        {"shrinkage": 0.0},
-        {"smoothing": -1.0},
-        {"orbits": 0},
-        {"kernel_size": 4},
-        {"kernel_size": 1},
-        {"pool": 1.5},
-        {"smoothing": float("inf")},
-        {"levels": 0},
+        *(
+            (kind, wrong)
+            for kind in (RX, Texture)
+            for wrong in ({"trim": 1.0}, {"shrinkage": 0.0}, {"levels": 0})
+        ),
+        (RX, {"smoothing": -1.0}),
+        (RX, {"orbits": 0}),
+        (RX, {"kernel_size": 4}),
+        (RX, {"kernel_size": 1}),
+        (RX, {"pool": 1.5}),
+        (RX, {"smoothing": float("inf")}),
+        (Texture, {"patches": (4, 3)}),
+        (Texture, {"patches": (5,)}),
+        (Texture, {"patches": (), "components": ()}),
+        (Texture, {"components": (12, 0)}),
+        (Texture, {"components": (12.5, 8)}),
+        (Texture, {"lengths": (3.0, float("inf"))}),
+        (Texture, {"lengths": (3.0, 1e6)}),
+        (Texture, {"widths": (0.7, "1")}),
+        (Texture, {"widths": 0.7}),
     ],
 )
-def test_a_senseless_configuration_is_refused(wrong):
+def test_a_senseless_configuration_is_refused(kind, wrong):
     with pytest.raises(UsageError):
-        RX(**wrong)
+        kind(**wrong)
