@@ -69,6 +69,14 @@ class Texture:
         if any(patch % 2 == 0 for patch in self.patches):
             raise UsageError(f"texture: patches must be odd, not {self.patches!r}")
 
+    @property
+    def patch_components(self) -> list[PatchComponents]:
+        """One for each size of patch."""
+        return [
+            PatchComponents(patch, count, trim=self.trim, rounds=self.rounds, shrinkage=self.shrinkage)
+            for patch, count in zip(self.patches, self.components, strict=True)
+        ]
+
     @torch.inference_mode()
     def score(
         self,
@@ -88,22 +96,28 @@ class Texture:
         """Log distances averaged along lines, one `(H, W)` map for each length; arguments as of `score`."""
         levels = self.levels or level_count(*valid.shape, smallest=_SMALLEST, most=_MOST)
         maps = []
-        for number, (patch, count) in enumerate(zip(self.patches, self.components, strict=True)):
-            components = PatchComponents(
-                patch, count, trim=self.trim, rounds=self.rounds, shrinkage=self.shrinkage
-            )
+        for number, components in enumerate(self.patch_components):
 
             def report(share: float, done: int = number) -> None:
                 progress(0.7 * (done + share) / len(self.patches), "patches")
 
             maps.append((1.0, components.log_distance(pixels, valid, levels, progress=report)))
-        both = fuse(maps, valid)
-        lines = []
-        for number, (length, width) in enumerate(zip(self.lengths, self.widths, strict=True)):
-            progress(0.7 + 0.3 * number / len(self.lengths), "lines")
-            lines.append(along_lines(both, valid, length=length, width=width))
+        progress(0.7, "lines")
+        lines = self.along_lines(fuse(maps, valid), valid)
         progress(1.0, "lines")
         return lines
+
+    def along_lines(self, values: torch.Tensor, valid: torch.Tensor) -> list[torch.Tensor]:
+        """A `(H, W)` map of log distances averaged along lines, one map for each length.
+
+        Args:
+            values: `(H, W)`.
+            valid: `(H, W)` bool, True somewhere.
+        """
+        return [
+            along_lines(values, valid, length=length, width=width)
+            for length, width in zip(self.lengths, self.widths, strict=True)
+        ]
 
 
 def _check_pair(detector: Texture, first: str, second: str, right: Callable[[float], bool]) -> None:

@@ -31,7 +31,7 @@ from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposition
 from ssdnet.detectors.ssdnet.blind import framed, predict_blind
 from ssdnet.detectors.ssdnet.evidence import (
-    learned_distances,
+    learned_distance,
     raw_residual,
     residual_distance,
 )
@@ -123,10 +123,10 @@ class SSDnet:
     that was found leaves no trace in it, however large; of no influence on the score (ours)."""
     texture: float = 1.0
     """Weight of the distances of the image's own patches, that is of the detector `texture` (ours)."""
-    learned: float = 0.4
-    """Weight of the distance of the decoder's finest features; half of it for each coarser level (ours)."""
+    learned: float = 0.3
+    """Weight of the distance of the decoder's finest features (ours)."""
     residual: float = 0.3
-    """Weight of the distance of the signed residual at several scales (ours)."""
+    """Weight of the distance of the residual's patches (ours)."""
     raw: float = 0.0
     """Weight of the residual itself (paper)."""
     precision: str = "auto"
@@ -271,24 +271,23 @@ class SSDnet:
         known = valid if self.input == "image" else torch.ones_like(valid)
         normal = self._predict(network, subject.inputs, known)
         residual = torch.where(valid, pixels - normal, 0)
-        doubts = []
+        texture, doubts = Texture(), []
         if self.raw > 0:
             doubts.append((self.raw, raw_residual(residual, valid)))
         if self.residual > 0:
             progress(0.3, "residual")
-            doubts.append((self.residual, residual_distance(residual, valid)))
+            lines = texture.along_lines(residual_distance(residual, valid), valid)
+            doubts += _shared(self.residual, lines)
         if self.learned > 0:
             progress(0.5, "learned features")
             filled = torch.where(known, subject.inputs, normal)
             with _context(self.precision, pixels.device):
                 decoded = network.decoded(framed(filled, torch.ones_like(valid), network.multiple))
-            distances = learned_distances(decoded, valid)
-            doubts += [(self.learned / 2**level, values) for level, values in enumerate(distances)]
+            doubts += _shared(self.learned, texture.along_lines(learned_distance(decoded[0], valid), valid))
         if self.texture > 0:
             progress(0.7, "texture")
-            distances = Texture().log_distances(pixels, valid, progress=_silent)
-            texture = [(self.texture / len(distances), values) for values in distances]
-            score = fuse(texture, valid, doubts=doubts).exp_()
+            distances = texture.log_distances(pixels, valid, progress=_silent)
+            score = fuse(_shared(self.texture, distances), valid, doubts=doubts).exp_()
         else:
             score = fuse(doubts, valid).exp_()
         if self.hide_anomalies and self.blind:
@@ -319,6 +318,11 @@ def _doubtful(score: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     rare = torch.from_numpy(fit_null(values).log10_nfa(values) < 0).to(score.device)
     size = 2 * _RIM + 1
     return F.max_pool2d(rare.float()[None, None], size, stride=1, padding=_RIM)[0, 0] > 0
+
+
+def _shared(weight: float, maps: Sequence[torch.Tensor]) -> list[tuple[float, torch.Tensor]]:
+    """Each map with its part of the weight."""
+    return [(weight / len(maps), values) for values in maps]
 
 
 def _scaled(progress: Progress, start: float, size: float, fraction: float, message: str) -> None:
