@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _SAMPLES = 1 << 16
 """Positions that say what is usual, at most."""
 _DOUBT = 1.0  # upper spreads above the median, from where on what only speaks against a pixel counts
+_MOST = 0.4
+"""What a unit may be in the result: where distances vary more, as between two materials, the tail would be
+heavier than exponential, and what is usual would alarm."""
 
 
 def fuse(
@@ -36,8 +39,9 @@ def fuse(
             that it could not says much. They count where they exceed their own upper spread.
 
     Returns:
-        `(H, W)` float32: the weighted mean in the common unit, times the mean of what the unit is in each;
-        so it is a log distance again, with 0 for the usual pixel.
+        `(H, W)` float32: the weighted mean in the common unit, times twice the mean of what the unit is in
+        each, but no more than 0.4; so it is the logarithm of a squared distance, whose upper tail on normal
+        pixels is about exponential, with 0 for the usual pixel.
     """
     rows, columns = central_grid(*valid.shape, most=_SAMPLES, device=valid.device)
     known = valid[rows][:, columns]
@@ -55,4 +59,4 @@ def fuse(
         unit += weight * float(spread)
         weights += weight
     # The distance itself must not overflow float32, whatever a degenerate image brings.
-    return (total / weights * (unit / weights)).clamp(-60, 60)
+    return (total / weights * min(2 * unit / weights, _MOST)).clamp(-60, 60)

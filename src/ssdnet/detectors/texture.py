@@ -86,7 +86,7 @@ class Texture:
         generator: torch.Generator,  # noqa: ARG002 - nothing is random
         progress: Progress,
     ) -> torch.Tensor:
-        """The distance whose logarithm is the mean of those of all windows; see `Detector.score`."""
+        """The squared distance whose logarithm is the mean of those of all windows; see `Detector.score`."""
         maps = self.log_distances(pixels, valid, progress=progress)
         return fuse([(1.0, values) for values in maps], valid).exp_()
 
