@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ssdnet.evaluation.runner import Task
     from ssdnet.evaluation.summary import Summary
 
-OURS = ("ssdnet", "rx")
+OURS = ("ssdnet", "texture", "rx")
 """Detectors of this project; the others are rebuilt from their papers."""
 
 MORE = ("pooled_auroc", "pooled_ap", "aupro_05", "best_iou", "iou", "hit")
@@ -140,16 +140,20 @@ def show_sets(summary: Summary, figure: str) -> None:
 
 
 def show_lead(summary: Summary) -> None:
-    """Our detectors against each of the others, and the sets on which another is ahead."""
+    """Our detectors against the others and each other, and the sets on which another is ahead."""
     ours = [name for name in OURS if name in summary.detectors]
-    others = [name for name in summary.detectors if name not in OURS]
+    others = [*ours[1:], *(name for name in summary.detectors if name not in OURS)]
     if not ours or not others:
         return
     rows = []
     for other in others:
         cells = []
+        better = ours[: ours.index(other)] if other in ours else ours
         for own in ours:
             for figure in ("ap", "auroc"):
+                if own not in better:
+                    cells.append("")
+                    continue
                 each = summary.comparisons[own, other, figure]
                 cells.append(
                     f"{each.difference:+.3f} ({each.low:+.3f} \N{HORIZONTAL ELLIPSIS} {each.high:+.3f}), "
@@ -158,14 +162,14 @@ def show_lead(summary: Summary) -> None:
         behind = [
             f"{name} ({gap:+.3f})"
             for name in summary.sets
-            if (gap := best_gap(summary, ours, other, name)) > 0
+            if (gap := best_gap(summary, better, other, name)) > 0
         ]
         rows.append((other, *cells, ", ".join(behind) or "none"))
     titles = [f"{own}, {FIGURES[figure].title}" for own in ours for figure in ("ap", "auroc")]
     print(
         "Ours minus theirs on the same images: mean difference, its 95 % interval, share of the images on "
-        "which ours is better. Last: the sets on which theirs is ahead of all of ours in AP, and by how "
-        "much.\n"
+        "which ours is better. Last: the sets on which theirs is ahead of all of ours (of ours, those in the "
+        "columns to the left) in AP, and by how much.\n"
     )
     show_table(("minus", *titles, "theirs ahead on"), rows)
 

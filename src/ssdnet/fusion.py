@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _SAMPLES = 1 << 16
 """Positions that say what is usual, at most."""
 _DOUBT = 1.0  # upper spreads above the median, from where on what only speaks against a pixel counts
-_MOST = 0.4
-"""What a unit may be in the result: where distances vary more, as between two materials, the tail would be
-heavier than exponential, and what is usual would alarm."""
+_WIDEST = 0.4
+"""What the upper spread of a logarithm may be: where distances vary more, as between two materials, the tail
+would be heavier than exponential, and what is usual would alarm."""
 
 
 def fuse(
@@ -39,24 +39,49 @@ def fuse(
             that it could not says much. They count where they exceed their own upper spread.
 
     Returns:
-        `(H, W)` float32: the weighted mean in the common unit, times twice the mean of what the unit is in
-        each, but no more than 0.4; so it is the logarithm of a squared distance, whose upper tail on normal
-        pixels is about exponential, with 0 for the usual pixel.
+        `(H, W)` float32: the weighted mean in the common unit, times the mean of what the unit is in each;
+        so it is a log distance again, with 0 for the usual pixel.
     """
-    rows, columns = central_grid(*valid.shape, most=_SAMPLES, device=valid.device)
+    rows, columns = _sample(valid)
     known = valid[rows][:, columns]
-    if not bool(known.any()):
-        rows, columns = (torch.arange(size, device=valid.device) for size in valid.shape)
-        known = valid
     total, unit, weights = torch.zeros(valid.shape, device=valid.device), 0.0, 0.0
     for number, (weight, values) in enumerate([*maps, *doubts]):
-        sample = values[rows][:, columns][known]
-        middle, upper = sample.quantile(0.5), sample.quantile(0.84)
-        # Of a map that is flat but for a few places, those places say what much is.
-        spread = torch.maximum(upper - middle, 0.1 * sample.std(correction=0)).clamp_min(1e-6)
+        middle, spread = _usual(values[rows][:, columns][known])
         common = (values - middle) / spread
         total += weight * (common if number < len(maps) else (common - _DOUBT).clamp_min(0))
-        unit += weight * float(spread)
+        unit += weight * spread
         weights += weight
-    # The distance itself must not overflow float32, whatever a degenerate image brings.
-    return (total / weights * min(2 * unit / weights, _MOST)).clamp(-60, 60)
+    return total / weights * (unit / weights)
+
+
+def squared_distance(logarithm: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """`(H, W)` score from a log distance: the distance squared, whose upper tail is about exponential.
+
+    A mean over many places has a lighter tail than a single distance, which the square makes up for; a map
+    whose values vary widely gets a smaller power.
+
+    Args:
+        logarithm: `(H, W)`, of a distance.
+        valid: `(H, W)` bool.
+    """
+    rows, columns = _sample(valid)
+    middle, spread = _usual(logarithm[rows][:, columns][valid[rows][:, columns]])
+    power = min(2.0, _WIDEST / spread)
+    # No float32 overflows, whatever a degenerate image brings.
+    return ((logarithm - middle) * power).clamp_(-60, 60).exp_()
+
+
+def _sample(valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of positions that say what is usual; some of them are known."""
+    rows, columns = central_grid(*valid.shape, most=_SAMPLES, device=valid.device)
+    if not bool(valid[rows][:, columns].any()):
+        rows, columns = (torch.arange(size, device=valid.device) for size in valid.shape)
+    return rows, columns
+
+
+def _usual(sample: torch.Tensor) -> tuple[float, float]:
+    """Median and upper spread."""
+    middle, upper = sample.quantile(0.5), sample.quantile(0.84)
+    # Of a map that is flat but for a few places, those places say what much is.
+    spread = torch.maximum(upper - middle, 0.1 * sample.std(correction=0)).clamp_min(1e-6)
+    return float(middle), float(spread)

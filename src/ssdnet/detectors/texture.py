@@ -12,7 +12,7 @@ from ssdnet.components import PatchComponents
 from ssdnet.detectors.checks import check_numbers, check_whole
 from ssdnet.errors import UsageError
 from ssdnet.features import level_count
-from ssdnet.fusion import fuse
+from ssdnet.fusion import fuse, squared_distance
 from ssdnet.lines import along_lines
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Texture:
     ) -> torch.Tensor:
         """The squared distance whose logarithm is the mean of those of all windows; see `Detector.score`."""
         maps = self.log_distances(pixels, valid, progress=progress)
-        return fuse([(1.0, values) for values in maps], valid).exp_()
+        return squared_distance(fuse([(1.0, values) for values in maps], valid), valid)
 
     def log_distances(
         self, pixels: torch.Tensor, valid: torch.Tensor, *, progress: Progress

@@ -38,7 +38,7 @@ from ssdnet.detectors.ssdnet.evidence import (
 from ssdnet.detectors.ssdnet.training import Recipe, Subject, Trained, train
 from ssdnet.detectors.texture import Texture
 from ssdnet.errors import UsageError
-from ssdnet.fusion import fuse
+from ssdnet.fusion import fuse, squared_distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -287,9 +287,10 @@ class SSDnet:
         if self.texture > 0:
             progress(0.7, "texture")
             distances = texture.log_distances(pixels, valid, progress=_silent)
-            score = fuse(_shared(self.texture, distances), valid, doubts=doubts).exp_()
+            logarithm = fuse(_shared(self.texture, distances), valid, doubts=doubts)
         else:
-            score = fuse(doubts, valid).exp_()
+            logarithm = fuse(doubts, valid)
+        score = squared_distance(logarithm, valid)
         if self.hide_anomalies and self.blind:
             progress(0.9, "normal layer")
             doubtful = _doubtful(score, valid)
