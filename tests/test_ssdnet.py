@@ -22,7 +22,6 @@ from ssdnet.detectors.ssdnet.losses import inner_product_loss, pixel_loss
 from ssdnet.detectors.ssdnet.network import Network
 from ssdnet.detectors.texture import Texture
 from ssdnet.errors import Cancelled, DetectorError, UsageError
-from ssdnet.fusion import fuse
 from ssdnet.statistics import smooth
 
 QUICK: dict[str, Any] = {"widths": (8, 12, 16), "batch": 4, "patch": 32, "precision": "float32"}
@@ -406,40 +405,6 @@ def test_bfloat16_tells_the_same_as_float32():
     ]
     first, second = (values.argsort().argsort() for values in maps)
     assert np.corrcoef(first, second)[0, 1] > 0.9
-
-
-def test_fusing_keeps_the_order_inside_a_defect_of_a_flat_image():
-    valid = torch.ones(60, 60, dtype=torch.bool)
-    values = torch.zeros(60, 60)
-    values[10:20, 10:20] = torch.rand(10, 10, generator=generator()) + 1
-    score = fuse([(1.0, values), (1.0, values)], valid)[10:20, 10:20].flatten()
-    assert torch.equal(score.argsort(), values[10:20, 10:20].flatten().argsort())
-    assert len(score.unique()) == 100
-
-
-def test_fusing_one_map_keeps_its_order_and_a_flat_one_adds_nothing():
-    valid = torch.ones(40, 40, dtype=torch.bool)
-    values = torch.randn(40, 40, generator=generator())
-    alone = fuse([(1.0, values)], valid)
-    assert torch.equal(alone.flatten().argsort(), values.flatten().argsort())
-    both = fuse([(1.0, values), (1.0, torch.zeros(40, 40))], valid)
-    assert torch.equal(both.flatten().argsort(), values.flatten().argsort())
-
-
-def test_doubts_raise_what_is_doubtful_and_leave_the_rest_in_its_order():
-    valid = torch.ones(40, 40, dtype=torch.bool)
-    values = torch.randn(40, 40, generator=generator())
-    doubt = torch.randn(40, 40, generator=generator(1))
-    doubt[20, 20] = 30.0
-    usual = doubt <= doubt.median()
-
-    def order(score: torch.Tensor) -> torch.Tensor:
-        return score[usual].argsort()
-
-    one_sided = fuse([(1.0, values)], valid, doubts=[(1.0, doubt)])
-    assert torch.equal(order(one_sided), order(values))
-    assert not torch.equal(order(fuse([(1.0, values), (1.0, doubt)], valid)), order(values))
-    assert int(one_sided.argmax()) == 20 * 40 + 20
 
 
 def test_without_a_network_it_is_the_detector_texture():
