@@ -111,12 +111,13 @@ def test_an_affine_change_of_intensity_changes_no_finding(gain, offset):
 def test_a_turned_image_gives_the_turned_regions(stained):
     straight = ssdnet.localize(stained.image)
     turned = ssdnet.localize(np.ascontiguousarray(np.rot90(stained.image)))
-    np.testing.assert_allclose(turned.anomaly_map, np.rot90(straight.anomaly_map), atol=2e-3)
+    # The patches that the components are learned from are others, a third of them all.
+    np.testing.assert_allclose(turned.anomaly_map, np.rot90(straight.anomaly_map), rtol=0.02)
     assert straight.regions
     width = stained.mask.shape[1]
     for region, other in zip(straight.regions, turned.regions, strict=True):
         x, y, columns, rows = region.bbox
-        assert other.bbox == (y, width - x - columns, rows, columns)
+        assert other.bbox == pytest.approx((y, width - x - columns, rows, columns), abs=1)
 
 
 @pytest.mark.parametrize("kind", ["nan", "roi", "alpha"])
@@ -150,7 +151,7 @@ def test_missing_pixels_have_no_influence(stained, kind):
 
 
 def test_same_seed_same_bytes_and_zero_is_a_seed(stained):
-    first, again, other = (ssdnet.localize(stained.image, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (ssdnet.localize(stained.image, detector=RX(), seed=seed) for seed in (0, 0, 1))
     assert first.anomaly_map.tobytes() == again.anomaly_map.tobytes()
     assert first.anomaly_map.tobytes() != other.anomaly_map.tobytes()
     assert (first.seed, other.seed) == (0, 1)

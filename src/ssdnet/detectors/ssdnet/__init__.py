@@ -270,6 +270,9 @@ class SSDnet:
         pixels, valid = subject.pixels, subject.valid
         known = valid if self.input == "image" else torch.ones_like(valid)
         normal = self._predict(network, subject.inputs, known)
+        if not bool(pixels[:, valid].any()):
+            # Where all is the same, what the network makes of it is no evidence.
+            return Decomposition(score=torch.ones_like(pixels[0]), normal=normal)
         residual = torch.where(valid, pixels - normal, 0)
         texture, doubts = Texture(), []
         if self.raw > 0:
