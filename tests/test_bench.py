@@ -335,7 +335,9 @@ def test_changed_code_is_measured_again(monkeypatch):
     assert not {"ssdnet.cli", "ssdnet.evaluation.page", "ssdnet.detectors.ssdnet"} & {*touched}
     touched.clear()
     code.code_digest(SSDnet())
-    assert {"ssdnet.detectors.ssdnet", "ssdnet.detectors.ssdnet.network", "ssdnet.detectors.rx"} <= {*touched}
+    assert {"ssdnet.detectors.ssdnet", "ssdnet.detectors.ssdnet.network", "ssdnet.detectors.texture"} <= {
+        *touched
+    }
 
 
 @pytest.mark.slow

@@ -68,11 +68,13 @@ def test_it_finds_a_foreign_patch_and_beats_distance_from_the_mean_colour(score,
     "move", [lambda x: x[:, ::-1], lambda x: x[::-1], lambda x: np.rot90(x), lambda x: np.rot90(x, 2)]
 )
 @pytest.mark.parametrize("size", [(128, 128), (97, 131), (513, 700)])
-def test_turning_the_image_turns_the_map(score, move, size):
+def test_turning_the_image_turns_the_map(score, kind, move, size):
     image = samples.texture("leather", size, seed=1)
     straight = score(image)
     turned = score(np.ascontiguousarray(move(image)))
-    np.testing.assert_allclose(turned, move(straight), atol=5e-3)
+    # Of a large image `texture` learns its components from some of the patches only, and then from others.
+    tolerance = {"rtol": 0.03} if kind is Texture and straight.size > 1 << 14 else {"atol": 5e-3}
+    np.testing.assert_allclose(turned, move(straight), **tolerance)
 
 
 @given(st.floats(0.01, 100), st.floats(-1e4, 1e4))
