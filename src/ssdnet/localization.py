@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Region:
-    """One connected anomalous area. Coordinates are pixels of the input, `x` to the right, `y` down."""
+    """One anomalous area, in one piece or in several close together. Coordinates are pixels of the input, `x` to the right, `y` down."""
 
     id: int
     """1 for the most significant region; its value in the label image."""
@@ -50,7 +50,8 @@ class Localization:
     anomaly_map: npt.NDArray[np.float32] = field(repr=False)
     """`(H, W)`, the detector's score, higher = more anomalous, NaN where the pixel is missing."""
     log10_nfa: npt.NDArray[np.float32] = field(repr=False)
-    """`(H, W)`, log10 of the number of false alarms at that score, NaN where the pixel is missing."""
+    """`(H, W)`, log10 of the number of false alarms at that score, or of a region of that extent where it is
+    smaller; NaN where the pixel is missing."""
     labels: npt.NDArray[np.uint16] = field(repr=False)
     """`(H, W)`, 0 = normal or missing, otherwise the `id` of the region."""
     regions: tuple[Region, ...]

@@ -15,6 +15,7 @@ from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposer, Detector
 from ssdnet.device import exact, resolve
 from ssdnet.errors import DetectorError, UsageError
+from ssdnet.extent import gather
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
 from ssdnet.localization import Localization, settings_of
 from ssdnet.regions import find_regions
@@ -149,11 +150,15 @@ def localize_many(
     ):
         start = time.perf_counter()
         inside = detection.score
-        score, log10_nfa = (np.full(picture.valid.shape, np.nan, dtype=np.float32) for _ in range(2))
+        score, log10_nfa, region_log10_nfa = (
+            np.full(picture.valid.shape, np.nan, dtype=np.float32) for _ in range(3)
+        )
         score[box] = inside
         null = fit_null(inside)
-        log10_nfa[box] = null.log10_nfa(inside)
-        labels, regions = find_regions(score, log10_nfa, alarms)
+        evidence = gather(inside, null.log10_nfa(inside), null.correlation_length)
+        log10_nfa[box], region_log10_nfa[box] = evidence.log10_nfa, evidence.region_log10_nfa
+        gap = math.ceil(null.correlation_length[0]), math.ceil(null.correlation_length[1])
+        labels, regions = find_regions(score, region_log10_nfa, alarms, gap=gap)
         normal = None
         if detection.normal is not None:
             normal = layer(detection.normal, standardized, picture, box)

@@ -17,7 +17,11 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def find_regions(
-    score: npt.NDArray[np.float32], log10_nfa: npt.NDArray[np.float32], alarms: float
+    score: npt.NDArray[np.float32],
+    log10_nfa: npt.NDArray[np.float32],
+    alarms: float,
+    *,
+    gap: tuple[int, int] = (0, 0),
 ) -> tuple[npt.NDArray[np.uint16], tuple[Region, ...]]:
     """Connected components of the pixels whose number of false alarms stays under `alarms`.
 
@@ -25,14 +29,19 @@ def find_regions(
         score: `(H, W)` anomaly map, NaN where missing.
         log10_nfa: `(H, W)` log10 NFA, NaN where missing.
         alarms: expected number of false regions to accept.
+        gap: pieces with at most so many rows and columns between them are one region.
 
     Returns:
         `(H, W)` labels (0 = none) and the regions, most significant first; `labels == region.id`.
     """
     mask = log10_nfa <= np.log10(alarms)  # NaN compares False
-    found, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
-    if count == 0:
+    if not mask.any():
         return np.zeros(mask.shape, dtype=np.uint16), ()
+    joined = mask
+    if any(gap):
+        joined = ndimage.maximum_filter(mask.view(np.uint8), size=[size + 1 for size in gap]) > 0
+    found, count = ndimage.label(joined, structure=_EIGHT_NEIGHBOURS)
+    found[~mask] = 0
     numbers = np.arange(1, count + 1)
     peaks = ndimage.maximum(score, found, numbers)
     significance = ndimage.minimum(log10_nfa, found, numbers)
