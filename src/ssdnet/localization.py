@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Region:
-    """One anomalous area, in one piece or in several close together. Coordinates are pixels of the input, `x` to the right, `y` down."""
+    """One anomalous area, in one piece or in several close together.
+
+    Coordinates are pixels of the input, `x` to the right, `y` down.
+    """
 
     id: int
     """1 for the most significant region; its value in the label image."""
