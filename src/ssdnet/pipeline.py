@@ -20,6 +20,7 @@ from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
 from ssdnet.localization import Localization, settings_of
 from ssdnet.regions import find_regions
 from ssdnet.standardization import layer, standardize
+from ssdnet.stationarity import STATIONARY, stationarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,6 +163,7 @@ def localize_many(
         normal = None
         if detection.normal is not None:
             normal = layer(detection.normal, standardized, picture, box)
+        sameness = stationarity(standardized.pixels, picture.valid)
         calibrating = time.perf_counter() - start
         results.append(
             Localization(
@@ -178,8 +180,11 @@ def localize_many(
                 device=str(where),
                 threads=torch.get_num_threads(),
                 seconds={"read": seconds, "detect": detecting, "calibrate": calibrating},
+                stationarity=sameness,
                 normal=normal,
-                notes=picture.notes + detection.notes + _remarks(picture, standardized.pixels, null),
+                notes=picture.notes
+                + detection.notes
+                + _remarks(picture, standardized.pixels, null, sameness),
             )
         )
     return results
@@ -224,7 +229,9 @@ def _chosen(detector: object, quality: str | None) -> Detector:
     return detector
 
 
-def _remarks(image: Image, pixels: npt.NDArray[np.float32], null: NullModel) -> tuple[str, ...]:
+def _remarks(
+    image: Image, pixels: npt.NDArray[np.float32], null: NullModel, sameness: float
+) -> tuple[str, ...]:
     """What a person should know about the evidence."""
     if not pixels.any():
         return ("every pixel has the same value: there is nothing to compare",)
@@ -235,6 +242,11 @@ def _remarks(image: Image, pixels: npt.NDArray[np.float32], null: NullModel) -> 
         )
     if math.isinf(null.scale):
         remarks.append("too few pixels to tell what is usual: nothing can be found")
+    if sameness < STATIONARY:
+        remarks.append(
+            "this does not look like one texture: parts of the picture differ in structure, so the number of "
+            "false alarms is not to be relied on"
+        )
     return tuple(remarks)
 
 

@@ -37,6 +37,7 @@ def record(localization: Localization) -> dict[str, Any]:
             "pred_score": localization.pred_score,
             "pred_label": localization.pred_label,
             "alarms": localization.alarms,
+            "stationarity": localization.stationarity,
             "most_unusual": _most_unusual(localization),
             "regions": [dataclasses.asdict(region) for region in localization.regions],
             "input": {

@@ -1,0 +1,65 @@
+"""One texture, or a picture of things."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import skimage.data
+
+import ssdnet
+from ssdnet import samples
+from ssdnet.image import read_image
+from ssdnet.standardization import standardize
+from ssdnet.stationarity import STATIONARY, stationarity
+
+WARNING = "does not look like one texture"
+
+
+def judged(pixels: np.ndarray) -> float:
+    image = read_image(pixels)
+    return stationarity(standardize(image).pixels, image.valid)
+
+
+@pytest.mark.parametrize("texture", samples.TEXTURES)
+def test_textures_are_stationary_in_any_light_and_with_a_defect(texture):
+    clean = samples.texture(texture, (160, 200), seed=5)
+    assert judged(clean) > STATIONARY
+    light = np.linspace(0.5, 1.0, 200)[None, :, None]
+    assert judged((clean * light).astype(np.uint8)) > 0.6
+    clean[4:34, 4:40] = 40  # inside one block
+    assert judged(clean) > STATIONARY
+
+
+@pytest.mark.parametrize("name", ["brick", "grass", "gravel"])
+def test_photographs_of_textures_are_stationary(name):
+    assert judged(getattr(skimage.data, name)()) > STATIONARY
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut", "chelsea", "rocket", "clock", "page"])
+def test_pictures_of_things_are_not(name):
+    assert judged(getattr(skimage.data, name)()) < STATIONARY
+
+
+def test_missing_pixels_do_not_count():
+    clean = samples.texture("twill", (160, 200), seed=5).astype(np.float64)
+    whole = judged(clean)
+    clean[:, 120:] = np.nan
+    assert judged(clean) == pytest.approx(whole, abs=0.1)
+
+
+def test_a_flat_picture_and_a_tiny_one_do_not_fail():
+    assert judged(np.full((40, 40), 7, dtype=np.uint8)) == 1
+    assert 0 < judged(np.random.default_rng(0).integers(0, 255, (16, 16), dtype=np.uint8)) <= 1
+
+
+def test_the_result_and_its_json_say_so(tmp_path):
+    result = ssdnet.localize(skimage.data.camera()[::2, ::2], detector="rx")
+    assert any(WARNING in note for note in result.notes)
+    result.save(tmp_path, stem="photo", formats=["json"])
+    record = json.loads((tmp_path / "photo.json").read_text())
+    assert record["stationarity"] == pytest.approx(result.stationarity)
+    assert any(WARNING in note for note in record["notes"])
+    calm = ssdnet.localize(samples.texture("twill", (160, 200), seed=5), detector="rx")
+    assert not any(WARNING in note for note in calm.notes)
