@@ -1,27 +1,31 @@
 """From a raw score to its number of false alarms: how often chance alone would give as much.
 
 The null model (a-contrario detection, Desolneux, Moisan & Morel, 'From Gestalt Theory to Image Analysis',
-2008; block maxima, Gumbel, 'Statistics of Extremes', 1958):
+2008; extreme values, Coles, 'An Introduction to Statistical Modeling of Extreme Values', 2001):
 
-1. The map is cut into cells a few correlation lengths wide, so that each cell is about one independent test.
-2. The largest score of a normal cell follows a Gumbel law: the limit for maxima of any score whose upper tail
-   falls off exponentially or faster. Its location and scale come from the 5 % and 60 % quantiles of the
-   cells' maxima, which a defect on a few of the cells hardly moves, and one on a quarter of them does not
-   carry away. Cells that are then clearly significant are left out, and the law is fitted once more.
-3. The scale is known only as well as the number of cells allows: the exceedance probability is averaged over
-   a log-normal uncertainty of the scale, so a small image needs a stronger deviation.
-4. NFA(s) = number of cells x P(maximum of a normal cell >= s).
+1. What chance can pass off as a defect is a peak of the map: a pixel that is the largest within a fraction
+   of a correlation length. Peaks stand for regions, so their number is the number of tests.
+2. The height of a normal peak follows a generalised extreme value law, as maxima of many values do whatever
+   these values follow. Its shape tells a light tail from a heavy one. One image has too few peaks to say much
+   of it, so there is a prior: what the shapes of many clean images are like (docs/calibration.md).
+3. The law is fitted to the lower part of the peaks; of the rest only their number counts. Peaks that are then
+   clearly significant are left out and the law is fitted again, until no more are; so a defect on up to 30 %
+   of the map neither shapes the law nor hides itself.
+4. What the peaks leave open of location, scale and shape is averaged over: the fewer there are, the stronger
+   a deviation must be.
+5. NFA(s) = number of peaks x P(a normal peak is at least s).
 
-Assumptions: one texture covers most of the image, the same everywhere, and the score's tail is not heavier
-than exponential. Where they fail, the promise fails; a picture that is no texture is the usual case.
+Assumptions: one texture covers most of the image, the same everywhere, and what of its tail the image has not
+shown is like that of other textures. Where they fail, the promise fails; see `ssdnet.stationarity`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 from scipy.special import logsumexp
 
 if TYPE_CHECKING:
@@ -32,15 +36,36 @@ if TYPE_CHECKING:
 SMALLEST_LOG10_NFA = -300.0
 """Numbers of false alarms below 10 to this power are reported as this."""
 
-_CELL = 2.5  # width of a cell in correlation lengths
-_CELLS_ALONG = 8  # at least so many cells along each axis, however long the correlation
+_SHAPE_MEAN, _SHAPE_SPREAD = -0.07, 0.1
+_APART = 0.25
+"""A peak is the largest pixel so many correlation lengths around it, along rows and along columns."""
+_MOST_PEAKS = 250
+"""Where there are more, they are taken further apart: maxima of more values follow their law more closely."""
+_FEWEST_PEAKS = 12
+"""Fewer tell nothing about a law."""
+_FITTED, _FITTED_FIRST = 0.8, 0.5
+"""Lower part of the peaks whose heights count; at first less, as nothing has been left out yet."""
+_OUTLYING = -2.0
+"""log10 NFA from which on a peak is left out."""
+_FEWEST_KEPT = 0.5
+"""Share of the peaks that is never left out."""
+_ROUNDS = 6
+_LAGS = 8
+"""Correlation lengths are followed up to this part of the side."""
+
+_BINS = 128
+"""Peaks are put together, neighbours in height, so that there are no more values than this."""
+_STEPS = 9
+"""Of the grid of locations and of scales over which the posterior is summed."""
+_REACH = 4.0
+"""Half the width of the grid in standard deviations of what it is about."""
+_NEGLIGIBLE = 14.0
+"""Logarithm of the share of the largest weight below which a law is left out."""
 _QUANTILES = np.array([0.05, 0.6])
-_GUMBEL = -np.log(-np.log(_QUANTILES))  # the standard law's quantiles
-_VARIANCE = 1.25  # of the log of a scale from those quantiles, times the number of independent cells
-_FEWEST_CELLS = 16  # fewer tell nothing about a law
-_TABLE = np.concatenate([np.linspace(-8, 60, 4096), np.geomspace(61, 1e6, 1024)])
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-_LOG_WEIGHTS = np.log(_WEIGHTS / _WEIGHTS.sum())
+_TABLE = np.concatenate([np.linspace(-8, 40, 1024), np.geomspace(41, 1e6, 384)])
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_SHAPES = _SHAPE_MEAN + _SHAPE_SPREAD * _NODES
+_LOG_PRIOR = np.log(_WEIGHTS / _WEIGHTS.sum())
 
 
 @dataclass(frozen=True)
@@ -48,30 +73,33 @@ class NullModel:
     """What the score does where all is normal."""
 
     location: float
-    """Mode of a normal cell's maximum, in units of the score."""
+    """Mean over the laws of the mode, about, of a normal peak, in units of the score."""
     scale: float
-    """Scale of its Gumbel law, in units of the score."""
-    uncertainty: float
-    """Standard deviation of the logarithm of `scale`."""
-    cells: int
-    """Number of cells, that is of tests."""
+    """Mean of their scales, in units of the score; infinite where nothing is known."""
+    shape: float
+    """Mean of their shapes: below 0 a tail that ends, 0 an exponential one, above 0 a heavy one."""
+    peaks: int
+    """Number of peaks, that is of tests."""
     correlation_length: tuple[float, float]
     """Lags along rows and columns (y, x) at which the map's autocorrelation falls below 1/e, pixels."""
+    laws: Floats = field(repr=False)
+    """`(4, L)`: location, scale, shape and log weight of each law that the peaks allow."""
 
     def log10_nfa(self, score: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """log10 of the number of false alarms of each score; NaN stays NaN. Falls as the score rises."""
         reduced = (score.astype(np.float64) - self.location) / self.scale
         # The function is smooth and monotone: a table is as good as evaluating it for each of many pixels.
-        values = np.log10(self.cells) + self._log_exceedance(_TABLE) / np.log(10)
+        values = np.log10(self.peaks) + self._log_exceedance(_TABLE) / np.log(10)
         looked_up = np.interp(reduced, _TABLE, np.maximum(values, SMALLEST_LOG10_NFA))
         return np.where(np.isnan(reduced), np.nan, looked_up).astype(np.float32)
 
     def _log_exceedance(self, reduced: Floats) -> Floats:
-        """Log of P(maximum of a normal cell >= s), averaged over the uncertainty of the scale."""
-        stretched = reduced[:, None] * np.exp(self.uncertainty * _NODES)
-        # 1 - exp(-exp(-z)) is exp(-z) to 14 digits beyond z = 30, where the first form has lost its own.
-        exact = np.log(-np.expm1(-np.exp(-np.clip(stretched, -30, 30))))
-        result: Floats = logsumexp(np.where(stretched > 30, -stretched, exact) + _LOG_WEIGHTS, axis=1)
+        """Log of P(a normal peak is at least this high), averaged over the laws."""
+        if np.isinf(self.scale):
+            return np.zeros_like(reduced)
+        location, scale, shape, log_weight = self.laws
+        heights = (reduced[:, None] * self.scale + self.location - location) / scale
+        result: Floats = logsumexp(_log_survival(_gumbel(heights, shape)) + log_weight, axis=1)
         return result
 
 
@@ -83,27 +111,107 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
     """
     valid = np.isfinite(score)
     lengths = _correlation_lengths(score, valid)
-    sides = [
-        min(max(_CELL * length, 2.0), max(2.0, size / _CELLS_ALONG))
-        for length, size in zip(lengths, score.shape, strict=True)
-    ]
-    maxima = _cell_maxima(score, valid, sides)
-    independent = max(1.0, min(len(maxima), valid.sum() / (9 * lengths[0] * lengths[1])))
-    uncertainty = float(np.sqrt(_VARIANCE / independent))
-    if len(maxima) < _FEWEST_CELLS:
-        return NullModel(float(np.median(maxima)), np.inf, uncertainty, len(maxima), lengths)
+    peaks = _peaks(score, valid, lengths)
+    if len(peaks) < _FEWEST_PEAKS:
+        return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, np.empty((4, 0)))
+    kept, fitted = peaks, _FITTED_FIRST
+    for _ in range(_ROUNDS):
+        laws = _laws(kept, fitted)
+        weight = np.exp(laws[3])
+        location, scale, shape = (float(weight @ values) for values in laws[:3])
+        null = NullModel(location, scale, shape, len(peaks), lengths, laws)
+        normal = peaks[null.log10_nfa(peaks) > _OUTLYING]
+        fewest = int(np.ceil(max(_FEWEST_KEPT * len(peaks), _FEWEST_PEAKS)))
+        normal = normal if len(normal) >= fewest else peaks[:fewest]
+        if fitted == _FITTED and len(normal) == len(kept):
+            break
+        kept, fitted = normal, _FITTED
+    return null
 
-    def fit(kept: Floats) -> NullModel:
-        low, middle = np.quantile(kept, _QUANTILES)
-        # What float32 cannot tell from a flat map is no spread.
-        smallest = max(1e-6 * abs(middle), float(np.finfo(np.float32).tiny))
-        scale = max((middle - low) / (_GUMBEL[1] - _GUMBEL[0]), smallest)
-        location = middle - scale * _GUMBEL[1]
-        return NullModel(float(location), float(scale), uncertainty, len(maxima), lengths)
 
-    first = fit(maxima)
-    normal = maxima[first.log10_nfa(maxima) > -1]
-    return fit(normal) if 0.6 * len(maxima) <= len(normal) < len(maxima) else first
+def _laws(peaks: Floats, fitted: float) -> Floats:
+    """Locations, scales, shapes and log weights of the laws that sorted peaks allow.
+
+    Args:
+        peaks: heights, rising.
+        fitted: share of them, the lower ones, whose heights count; of the others only that they are higher.
+    """
+    count = max(2, round(fitted * len(peaks)))
+    above = len(peaks) - count
+    limit = peaks[count - 1]
+    bins = np.array_split(peaks[:count], min(_BINS, count))
+    heights, sizes = np.array([some.mean() for some in bins]), np.array([len(some) for some in bins])
+    # What float32 cannot tell from a flat map is no spread.
+    smallest = max(1e-6 * abs(limit), float(np.finfo(np.float32).tiny))
+    standard = _from_gumbel(-np.log(-np.log(_QUANTILES))[:, None], _SHAPES)
+    low, middle = np.quantile(peaks, _QUANTILES)
+    scale = np.maximum((middle - low) / (standard[1] - standard[0]), smallest)
+    location = middle - scale * standard[1]
+    reach = _REACH / np.sqrt(len(peaks))
+    steps = np.linspace(-1, 1, _STEPS)
+    for width in (2 * reach, reach):  # around the quantiles' law, then around the best found
+        scales = np.maximum(scale[:, None] * np.exp(width * steps), smallest)
+        locations = location[:, None] + scale[:, None] * width * 1.3 * steps
+        shape = _SHAPES[:, None, None]
+        mu, sigma = np.broadcast_arrays(locations[:, :, None], scales[:, None, :])
+        reduced = np.maximum(_gumbel((heights - mu[..., None]) / sigma[..., None], shape[..., None]), -30)
+        density = -(1 + shape[..., None]) * reduced - np.exp(-reduced)
+        likelihood = (np.maximum(density, -1e4) * sizes).sum(axis=-1) - count * np.log(sigma)
+        if above:
+            tail = _log_survival(_gumbel((limit - mu) / sigma, shape))
+            likelihood = likelihood + above * np.maximum(tail, -1e4)
+        flat = likelihood.reshape(len(_SHAPES), -1)
+        best = flat.argmax(axis=1)
+        rows = np.arange(len(_SHAPES))
+        location, scale = mu.reshape(flat.shape)[rows, best], sigma.reshape(flat.shape)[rows, best]
+    # The grid's cells are as large for all shapes but for the unit of the location, which the flat prior of
+    # location and log scale takes out again.
+    weight = (flat + _LOG_PRIOR[:, None]).ravel()
+    laws = np.stack(
+        [mu.ravel(), sigma.ravel(), np.repeat(_SHAPES, flat.shape[1]), weight - logsumexp(weight)]
+    )
+    laws = laws[:, laws[3] > laws[3].max() - _NEGLIGIBLE]
+    laws[3] -= logsumexp(laws[3])
+    return laws
+
+
+def _gumbel(heights: Floats, shape: Floats) -> Floats:
+    """Standardised heights as those of a Gumbel law; infinite beyond the end of the tail."""
+    small = np.abs(shape) < 1e-9
+    with np.errstate(divide="ignore", invalid="ignore"):
+        curved = np.log(np.maximum(1 + shape * heights, 0)) / np.where(small, 1, shape)
+    result: Floats = np.where(small, heights, curved)
+    return result
+
+
+def _from_gumbel(reduced: Floats, shape: Floats) -> Floats:
+    """The inverse of `_gumbel`."""
+    small = np.abs(shape) < 1e-9
+    result: Floats = np.where(small, reduced, np.expm1(shape * reduced) / np.where(small, 1, shape))
+    return result
+
+
+def _log_survival(reduced: Floats) -> Floats:
+    """Log of the probability that a standard Gumbel variable is larger."""
+    # 1 - exp(-exp(-z)) is exp(-z) to 14 digits beyond z = 30, where the first form has lost its own.
+    exact = np.log(-np.expm1(-np.exp(-np.clip(reduced, -30, 30))))
+    result: Floats = np.where(reduced > 30, -reduced, exact)
+    return result
+
+
+def _peaks(
+    score: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_], lengths: tuple[float, float]
+) -> Floats:
+    """Heights of the pixels that are the largest around them, rising."""
+    values = np.where(valid, score, -np.inf)
+    radii = [_APART * length for length in lengths]
+    while True:
+        sides = [2 * max(1, round(radius)) + 1 for radius in radii]
+        largest = ndimage.maximum_filter(values, size=sides, mode="constant", cval=-np.inf)
+        peaks: Floats = values[(values == largest) & valid].astype(np.float64)
+        if len(peaks) <= _MOST_PEAKS or min(sides) > max(values.shape):
+            return np.sort(peaks)
+        radii = [max(1.0, radius) * np.sqrt(1.2 * len(peaks) / _MOST_PEAKS) for radius in radii]
 
 
 def _correlation_lengths(
@@ -128,23 +236,10 @@ def _correlation_lengths(
 def _decay(values: Floats, known: npt.NDArray[np.bool_], axis: int) -> float:
     values, known = np.moveaxis(values, axis, 0), np.moveaxis(known, axis, 0)
     variance = np.square(values).sum() / known.sum()
-    longest = max(1, len(values) // _CELLS_ALONG)  # cells get no wider, however long it is
+    longest = max(1, len(values) // _LAGS)  # a map of a few lengths only has no tail to speak of
     for lag in range(1, longest + 1):
         pairs = np.count_nonzero(known[lag:] & known[:-lag])
         # Not a dot product: the threads of the BLAS library would get in the way of torch's.
         if pairs and (values[lag:] * values[:-lag]).sum() / pairs < variance / np.e:
             return float(lag)
     return float(longest)
-
-
-def _cell_maxima(score: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_], sides: list[float]) -> Floats:
-    """Largest score of each cell that has about as many valid pixels as the others."""
-    known = valid.astype(np.int64)
-    values = np.where(valid, score, -np.inf)
-    for axis, (size, side) in enumerate(zip(score.shape, sides, strict=True)):
-        count = max(1, round(size / side))
-        starts = np.arange(count) * size // count
-        values = np.maximum.reduceat(values, starts, axis=axis)
-        known = np.add.reduceat(known, starts, axis=axis)
-    enough = known >= 0.5 * np.median(known[known > 0])
-    return values[enough].astype(np.float64)

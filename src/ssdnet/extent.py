@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _PEAK_LEVEL = 0.0  # log10 NFA above which a region with a significant pixel reaches out
 _EXTENT_LEVELS = (0.5, 1.0)  # log10 NFA
+_MOST_ABOVE = 0.125  # share of the peaks: where more are above a level, what is above it is no region
 _DECAY = 0.7  # decades of NFA for each correlation length of sqrt(area)
 _EDGE = 0.3  # share of the peak's height
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -46,13 +47,16 @@ class Evidence:
     """`(H, W)`, that of the region which the pixel belongs to; above 0 outside of all."""
 
 
-def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float]) -> Evidence:
+def gather(
+    score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float], peaks: int
+) -> Evidence:
     """Judge neighbouring pixels together.
 
     Args:
         score: `(H, W)` anomaly map, higher = more anomalous, NaN where missing.
         log10_nfa: `(H, W)`, that of each pixel alone, NaN where missing.
         correlation_length: of the map along y and x, pixels.
+        peaks: number of peaks of the map, see `ssdnet.calibration`.
     """
     places = np.asarray(log10_nfa, dtype=np.float32).copy()
     # Who accepts more than one false region an image gets each pixel that stands out as much.
@@ -60,20 +64,22 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
     usual = float(np.nanmedian(score))
     unit = correlation_length[0] * correlation_length[1]
     for level in (_PEAK_LEVEL, *_EXTENT_LEVELS):
+        if level != _PEAK_LEVEL and 10**level > _MOST_ABOVE * peaks:
+            continue
         above, count = ndimage.label(log10_nfa <= level, structure=_EIGHT_NEIGHBOURS)  # NaN compares False
         if count == 0:
             continue
         inside = above > 0
         owner, values = above[inside] - 1, score[inside]
-        peaks = np.full(count, -np.inf, dtype=np.float32)
-        np.maximum.at(peaks, owner, values)
+        highest = np.full(count, -np.inf, dtype=np.float32)
+        np.maximum.at(highest, owner, values)
         if level == _PEAK_LEVEL:
             significance = np.full(count, np.inf, dtype=np.float32)
             np.minimum.at(significance, owner, log10_nfa[inside])
         else:
             area = np.bincount(owner, minlength=count)
             significance = (level - _DECAY * np.sqrt(area / unit)).astype(np.float32)
-        reached = values >= (usual + _EDGE * (peaks - usual))[owner]
+        reached = values >= (usual + _EDGE * (highest - usual))[owner]
         found = np.where(reached, significance[owner], np.inf)
         regions[inside] = np.minimum(regions[inside], found)
         if level != _PEAK_LEVEL:

@@ -156,7 +156,7 @@ def localize_many(
         )
         score[box] = inside
         null = fit_null(inside)
-        evidence = gather(inside, null.log10_nfa(inside), null.correlation_length)
+        evidence = gather(inside, null.log10_nfa(inside), null.correlation_length, null.peaks)
         log10_nfa[box], region_log10_nfa[box] = evidence.log10_nfa, evidence.region_log10_nfa
         gap = math.ceil(null.correlation_length[0]), math.ceil(null.correlation_length[1])
         labels, regions = find_regions(score, region_log10_nfa, alarms, gap=gap)

@@ -17,21 +17,26 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ssdnet.detectors.protocol import Detector
 
-_ALWAYS = ("ssdnet.pipeline", "ssdnet.evaluation.judging")
+_JUDGED = ("ssdnet.pipeline", "ssdnet.evaluation.judging")
 
 
-def code_digest(detector: Detector) -> str:
-    """Hex digest of the source files that decide what a detector gives and how it is judged."""
-    for name in _ALWAYS:
+def code_digest(detector: Detector, beside: Sequence[str] = _JUDGED) -> str:
+    """Hex digest of the source files that decide what a detector gives and how it is judged.
+
+    Args:
+        detector: whose module counts.
+        beside: modules that count, too; by default all that decides the figures of `ssdnet bench`.
+    """
+    for name in beside:
         importlib.import_module(name)
     own = type(detector).__module__
     packages = {own.partition(".")[0], "ssdnet"}
     modules: dict[str, ModuleType] = {}
-    waiting = [own, *_ALWAYS]
+    waiting = [own, *beside]
     while waiting:
         name = waiting.pop()
         module = sys.modules.get(name)
