@@ -19,6 +19,12 @@ _CAPTIONED = 400
 _LONGEST_LAYER = 640
 """As small pictures are enlarged to; larger layers only where there is room."""
 _STRIP = 3
+_SMALLEST_PATCH, _LARGEST_PATCH = 84, 128
+_APART, _GAP = 20, 8
+"""Between the patch of a region and those like it, and between these."""
+_WORDED = 56
+"""Two lines of words and a caption above the patches."""
+_REASONS, _ROWS = 4, 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class Layout:
     stacked: bool
     layers: tuple[Box, ...] = ()
     """Of the same size each; none when there are no layers."""
+    reasons: tuple[Box, ...] = ()
+    """One for each region that is explained; none when nothing was found."""
 
     @classmethod
     def of(cls, tall: int, wide: int) -> Layout:
@@ -90,6 +98,32 @@ class Layout:
             height=max(self.height, y + tall + 112),
             layers=tuple(boxes),
         )
+
+    def with_reasons(self, count: int) -> Layout:
+        """The same with cells for the explanations of so many regions, or as many as fit, below all else."""
+        if count == 0:
+            return self
+        room = self.width - _LEFT - _RIGHT + _BETWEEN
+        smallest = 4 * _SMALLEST_PATCH + _APART + 2 * _GAP + _BETWEEN
+        columns = min(count, _REASONS, max(1, room // smallest))
+        rows = 1 if columns > 1 else min(count, _ROWS)
+        patch = min(_LARGEST_PATCH, (room // columns - _BETWEEN - _APART - 2 * _GAP) // 4)
+        wide, tall = 4 * patch + _APART + 2 * _GAP, _WORDED + patch
+        top = self.height + 40
+        boxes = [
+            (_LEFT + column * (wide + _BETWEEN), top + row * (tall + _GAP * 3), wide, tall)
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        return dataclasses.replace(self, height=boxes[-1][1] + tall + 36, reasons=tuple(boxes))
+
+    def patches(self, cell: Box) -> tuple[Box, Box, Box, Box]:
+        """Where the four patches of a cell stand, the region's own first."""
+        left, top, wide, tall = cell
+        side = (wide - _APART - 2 * _GAP) // 4
+        first, y = left + side + _APART, top + tall - side
+        others = [(first + number * (side + _GAP), y, side, side) for number in range(3)]
+        return (left, y, side, side), others[0], others[1], others[2]
 
     def fraction(self, box: Box) -> tuple[float, float, float, float]:
         """A box as matplotlib wants it: fractions of the figure from the bottom left."""
