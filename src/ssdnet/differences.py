@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SPREADS = 4.0
 """A difference is at least that many spreads of normal places. In synthetic and real clean places this gives
-words to fewer than 1 %, and to 85 % of the synthetic defects."""
+words to fewer than 1 %, and to 84 % of the synthetic defects."""
 _SCARCE = 2.0
 """Where only `n` places fit without overlap, their spread is uncertain: `1 + _SCARCE / n` times as many."""
 _PASSED = 0.99
@@ -198,11 +198,15 @@ def _of_pixels(surroundings: Surroundings, means: _Means, limit: float) -> list[
     if count == 1:
         return _of_brightness(means.channels[:, 0], limit)
     if count == 3:
-        values = means.channels * surroundings.scale + surroundings.offset
-        weights = np.array([0.299, 0.587, 0.114])
-        contrast = max(float(weights @ surroundings.scale), np.finfo(np.float64).tiny)
-        brightness = _of_brightness(values @ weights / contrast, limit)
-        return brightness + _of_colour(surroundings, values, limit)
+        # Any unit will do, but the largest numbers have no sum.
+        unit = max(float(surroundings.scale.max()), float(np.abs(surroundings.offset).max())) or 1.0
+        scale, offset = surroundings.scale / unit, surroundings.offset / unit
+        if not scale.any():
+            return []
+        weights = np.array([0.299, 0.587, 0.114]) * scale
+        brightness = _of_brightness(means.channels @ weights / weights.sum(), limit)
+        light = float((offset + scale * surroundings.lowest).min()) >= 0
+        return brightness + _of_colour(means.channels * scale + offset, scale, limit, light=light)
     sizes = np.stack([_size(plane, _LEAST["brightness"]) for plane in means.channels.T], axis=1)
     # Of many channels one is far away sooner.
     limit *= math.sqrt(1 + 0.1 * math.log(count))
@@ -225,17 +229,25 @@ def _of_brightness(values: npt.NDArray[np.float64], limit: float) -> list[Differ
     return [Difference("brightness", "brighter" if size[0] > 0 else "darker", float(size[0]))]
 
 
-def _of_colour(surroundings: Surroundings, values: npt.NDArray[np.float64], limit: float) -> list[Difference]:
-    """Another colour, whatever the brightness: of RGB `(1 + N, 3)` the share of each channel in their sum."""
+def _of_colour(
+    values: npt.NDArray[np.float64], scale: npt.NDArray[np.float64], limit: float, *, light: bool
+) -> list[Difference]:
+    """Another colour, whatever the brightness.
+
+    Args:
+        values: `(1 + N, 3)`, RGB.
+        scale: `(3,)`, how much each channel varies.
+        limit: how many spreads are a difference.
+        light: whether no value of the image is negative.
+    """
     total = values.sum(axis=1)
     usual = float(np.median(total[1:]))
-    lowest = float((surroundings.offset + surroundings.scale * surroundings.lowest).min())
-    if lowest >= 0 and usual > 0:
+    if light and usual > 0:
         if total[0] < _DARK * usual:
             return []
         divisor = np.maximum(total, _DARK * usual)
     else:  # no light is negative: these are numbers of some other kind, and their differences must do
-        divisor = np.full_like(total, max(10 * float(surroundings.scale.mean()), np.finfo(np.float64).tiny))
+        divisor = np.full_like(total, 10 * scale.mean())
     shares = values / divisor[:, np.newaxis]
     sizes = [
         _size(shares[:, 0] - shares[:, 1], _LEAST["colour"]),
@@ -275,7 +287,9 @@ def _of_contrast(means: _Means, limit: float) -> list[Difference]:
     scales = np.arange(means.energies.shape[1])
     if len(scales) > 1:
         size = _size((means.energies + floor) @ scales / (total + floor * len(scales)), _LEAST["scale"])
-        if _telling(size, limit):
+        # Where a texture has lost its contrast, the noise of the camera is left, and no finer texture.
+        noise = size[0] < 0 and any(difference.size < 0 for difference in found)
+        if _telling(size, limit) and not noise:
             found.append(Difference("scale", "coarser" if size[0] > 0 else "finer", float(size[0])))
     return found
 

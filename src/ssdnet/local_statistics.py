@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 SCALES = (3, 7, 15, 31)
 """Sides of the boxes whose means are subtracted from each other, pixels."""
 
-_ENERGY_BOX = 5
+_ENERGY_BOX = 7
 _TENSOR_BOX = 7
 _SHORTEST_PERIOD = 4
 _REGULAR = 0.4
 """Autocorrelation of a texture one period away."""
 _DIP = 0.25
 """How much less it must be somewhere on the way there: stripes are alike all along themselves."""
+_AS_HIGH = 0.9
 _DIFFERENT_DIRECTION = 0.5
 """Sine of the angle between two periods."""
 _LEAST_ENERGY = 1e-8
+_SAMPLE = 10_000
+"""Pixels that tell the principal components well enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +58,7 @@ class LocalStatistics:
         """
         smoothed = [grey, *(_mean(grey, size) for size in SCALES)]
         bands = [finer - coarser for finer, coarser in pairwise(smoothed)]
-        energies = tuple(
-            _mean(np.square(band), max(_ENERGY_BOX, size)) for band, size in zip(bands, SCALES, strict=True)
-        )
+        energies = tuple(_mean(np.square(band), _ENERGY_BOX) for band in bands)
         across, down = ndimage.sobel(grey, axis=1), ndimage.sobel(grey, axis=0)
         horizontal, vertical = np.square(across), np.square(down)
         tensor = (
@@ -82,7 +83,9 @@ def leading_components(
     """`(count, H, W)`, the first principal components; the pixels themselves when there are no more."""
     if len(pixels) <= count:
         return pixels
-    values = pixels[:, clean if clean.any() else np.ones_like(clean)].astype(np.float64)
+    places = np.flatnonzero(clean if clean.any() else np.ones_like(clean))
+    places = places[:: max(1, len(places) // _SAMPLE)]
+    values = pixels.reshape(len(pixels), -1)[:, places].astype(np.float64)
     _, vectors = np.linalg.eigh(values @ values.T)
     chosen = vectors[:, : -count - 1 : -1]
     chosen = chosen * np.where(chosen.sum(axis=0) < 0, -1, 1)  # brighter stays brighter
@@ -113,19 +116,21 @@ def periods(detail: npt.NDArray[np.float32], clean: npt.NDArray[np.bool_]) -> tu
     alike = np.where(shares > 0.2 * shares[0, right], pairs / np.maximum(shares, 1.0) / energy, 0)
     peaks = (alike == ndimage.maximum_filter(alike, 5)) & (alike > _REGULAR)
     rows, steps = np.nonzero(peaks)
+    lengths = np.hypot(rows, columns[steps])
+    proper = (lengths >= _SHORTEST_PERIOD) & ((rows > 0) | (columns[steps] > 0))
+    rows, steps, lengths = rows[proper], steps[proper], lengths[proper]
+    heights = alike[rows, steps]
     found: list[tuple[int, int]] = []
-    for index in np.argsort(-alike[rows, steps], kind="stable"):
-        step = int(rows[index]), int(columns[steps[index]])
-        length = float(np.hypot(*step))
-        if length < _SHORTEST_PERIOD or (step[0] == 0 and step[1] < 0):
-            continue
+    # Of peaks about as high as the highest the nearest: the others are its multiples.
+    for index in np.lexsort((lengths, heights < _AS_HIGH * heights.max(initial=0))):
+        step, length = (int(rows[index]), int(columns[steps[index]])), lengths[index]
         if found and abs(step[0] * found[0][1] - step[1] * found[0][0]) < (
             _DIFFERENT_DIRECTION * length * np.hypot(*found[0])
         ):
             continue
         way = np.linspace(0, 1, int(length) + 1)[:, np.newaxis] * step
         between = alike[way[:, 0].round().astype(int), way[:, 1].round().astype(int) + right]
-        if between.min() > alike[rows[index], steps[index]] - _DIP:
+        if between.min() > heights[index] - _DIP:
             continue
         found.append(step)
         if len(found) == 2:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ssdnet.localization import Region
 
-_SMALLEST, _LARGEST = 320, 1024
+_SMALLEST, _LARGEST = 320, 640
 """Sides of the part, pixels: around a small region, and at most."""
 _TIMES = 3
 """Its side in those of the region."""

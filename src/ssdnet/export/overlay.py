@@ -68,8 +68,8 @@ def figure(localization: Localization) -> Figure:
     layout = Layout.of(*size)
     if localization.normal is not None:
         layout = layout.with_layers(image.height, image.width)
-    explained = sum(region.explanation is not None for region in localization.regions)
-    layout = layout.with_reasons(explained)
+    explained = [region.explanation for region in localization.regions if region.explanation is not None]
+    layout = layout.with_reasons([explanation.patch[3] for explanation in explained])
     missing = resize_extreme(~image.valid, size, np.logical_and)
     result = Figure(figsize=(layout.width / DPI, layout.height / DPI), dpi=DPI, facecolor="white")
     words = "outlined: what does not belong" if localization.regions else "the picture"

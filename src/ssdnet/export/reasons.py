@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.font_manager import findfont, get_font
 
-from ssdnet.export.display import fitted_size, resize_colours, resize_extreme
+from ssdnet.export.display import resize_colours, resize_extreme
 from ssdnet.export.panels import BADGE, DPI, FONT, INK, OUTLINE, QUIET, hatch, style, write
 
 if TYPE_CHECKING:
@@ -46,17 +46,17 @@ def add_reasons(
         indent = _add_number(figure, layout, (left, top + 8), region.id)
         for number, line in enumerate(wrapped(explanation.words, wide - indent, _WORDS)):
             write(figure, layout, (left + indent, top + 8 + number * _LINE), line, _WORDS, INK)
-        boxes = layout.patches(cell)
+        boxes = layout.patches(cell, explanation.patch[3])
         captions = (_OWN, _NEAREST if explanation.similar else _NONE_LIKE_IT)
         for box, caption in zip(boxes, captions, strict=False):
             write(figure, layout, (box[0], box[1] - 11), caption, _CAPTION)
         patches = (explanation.patch, *(patch.bbox for patch in explanation.similar))
         for number, (box, (x, y, across, down)) in enumerate(zip(boxes, patches, strict=False)):
             inside = slice(y, y + down), slice(x, x + across)
-            size = fitted_size(down, across, box[2])
+            size = box[3], box[2]
             missing = resize_extreme(~localization.image.valid[inside], size, np.logical_and)
             picture = hatch(resize_colours(colours[inside], size), missing)
-            _add_patch(figure, layout, (*box[:2], size[1], size[0]), picture, own=number == 0)
+            _add_patch(figure, layout, box, picture, own=number == 0)
 
 
 def wrapped(words: str, width: float, size: float) -> list[str]:
