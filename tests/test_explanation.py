@@ -40,7 +40,7 @@ def explained(pixels: npt.NDArray[Any], mask: npt.NDArray[np.bool_], gap: int = 
     evidence = np.where(mask, -5.0, 1.0).astype(np.float32)
     evidence[~image.valid] = np.nan
     labels, regions = find_regions(-evidence, evidence, 1e-2, gap=(gap, gap))
-    return explain(standardize(image), image.valid, labels, regions)
+    return explain(standardize(image), image.valid, -evidence, labels, regions)
 
 
 def explanation(pixels: npt.NDArray[Any], mask: npt.NDArray[np.bool_], gap: int = 0) -> Explanation:
@@ -311,6 +311,22 @@ def test_a_long_region_in_a_large_image_is_compared_where_it_ends() -> None:
     assert told.similar
 
 
+def test_of_a_large_region_the_most_unusual_place_is_shown() -> None:
+    pixels = cloud()
+    mask = spot(at=(20, 10), side=130)
+    pixels[130:140, 20:30] += 80
+    image = read_image(pixels)
+    score = mask.astype(np.float32)
+    score[130:140, 20:30] = 9
+    labels, regions = find_regions(score, np.where(mask, -5, 1).astype(np.float32), 1e-2)
+    told = explain(standardize(image), image.valid, score, labels, regions)[0].explanation
+    assert told is not None
+    x, y, wide, tall = told.patch
+    assert wide == tall == 96
+    assert x <= 20
+    assert y + tall >= 140
+
+
 def test_only_the_first_regions_are_explained() -> None:
     mask = np.zeros((160, 160), dtype=bool)
     mask[4::24, 4::24] = True
@@ -325,11 +341,11 @@ def test_explaining_changes_nothing_and_repeats() -> None:
     before = standardized.pixels.copy()
     evidence = np.where(spot(), -5.0, 1.0).astype(np.float32)
     labels, regions = find_regions(-evidence, evidence, 1e-2)
-    first = explain(standardized, image.valid, labels, regions)
+    first = explain(standardized, image.valid, -evidence, labels, regions)
     np.testing.assert_array_equal(before, standardized.pixels)
-    assert first == explain(standardized, image.valid, labels, regions)
+    assert first == explain(standardized, image.valid, -evidence, labels, regions)
     assert [dataclasses.replace(region, explanation=None) for region in first] == list(regions)
-    assert explain(standardized, image.valid, np.zeros_like(labels), ()) == ()
+    assert explain(standardized, image.valid, -evidence, np.zeros_like(labels), ()) == ()
 
 
 # Similar patches --------------------------------------------------------------------------------------

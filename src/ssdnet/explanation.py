@@ -68,6 +68,7 @@ def _phrase(found: Sequence[Difference] | None) -> str:
 def explain(
     standardized: Standardized,
     valid: npt.NDArray[np.bool_],
+    score: npt.NDArray[np.float32],
     labels: npt.NDArray[np.uint16],
     regions: Sequence[Region],
 ) -> tuple[Region, ...]:
@@ -76,6 +77,7 @@ def explain(
     Args:
         standardized: the image, `(C, H, W)`.
         valid: `(H, W)`, False where a pixel is missing.
+        score: `(H, W)`, the anomaly map; of a large region the place of its highest score is looked at.
         labels: `(H, W)`, `labels == region.id` inside a region.
         regions: most significant first.
     """
@@ -91,6 +93,7 @@ def explain(
                 pixels=standardized.pixels[:, rows, columns],
                 offset=standardized.offset,
                 scale=standardized.scale,
+                score=score[rows, columns],
                 labels=labels[rows, columns],
                 valid=valid[rows, columns],
             )
@@ -100,7 +103,7 @@ def explain(
 
 def _explanation(surroundings: Surroundings, region: Region) -> Explanation:
     shape = surroundings.shape(region)
-    top, left, side = patch = patch_around(surroundings, shape)
+    top, left, side = patch = patch_around(surroundings, region, shape)
     return Explanation(
         differences(surroundings, shape),
         (surroundings.left + left, surroundings.top + top, side, side),

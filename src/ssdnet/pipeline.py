@@ -161,7 +161,7 @@ def localize_many(
         log10_nfa[box], region_log10_nfa[box] = evidence.log10_nfa, evidence.region_log10_nfa
         gap = math.ceil(null.correlation_length[0]), math.ceil(null.correlation_length[1])
         labels, regions = find_regions(score, region_log10_nfa, alarms, gap=gap)
-        regions = explain(standardized, picture.valid, labels, regions)
+        regions = explain(standardized, picture.valid, score, labels, regions)
         normal = None
         if detection.normal is not None:
             normal = layer(detection.normal, standardized, picture, box)

@@ -17,6 +17,7 @@ from scipy import fft
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ssdnet.localization import Region
     from ssdnet.surroundings import Surroundings
 
 _SMALLEST, _LARGEST = 16, 96
@@ -36,18 +37,22 @@ class SimilarPatch:
     deviations): 0 is the same, 1.4 as unlike as unrelated places are."""
 
 
-def patch_around(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> tuple[int, int, int]:
+def patch_around(
+    surroundings: Surroundings, region: Region, shape: npt.NDArray[np.intp]
+) -> tuple[int, int, int]:
     """Top, left and side of the square around a region, inside its surroundings.
 
     Args:
         surroundings: where it lies.
-        shape: `(N, 2)` rows and columns of its pixels in these surroundings.
+        region: what is to be shown; of one that is too large, the surroundings of its highest score.
+        shape: `(N, 2)` rows and columns of its pixels, or of a piece of it, in these surroundings.
     """
     height, width = surroundings.clean.shape
-    low, high = shape.min(axis=0), shape.max(axis=0) + 1
-    side = int((high - low).max()) + 2 * _MARGIN
-    side = min(max(side, _SMALLEST), _LARGEST, height, width)
-    top, left = np.clip((low + high - side) // 2, 0, (height - side, width - side))
+    x, y, wide, tall = region.bbox
+    side = min(max(max(wide, tall) + 2 * _MARGIN, _SMALLEST), _LARGEST, height, width)
+    low, size = np.array([y - surroundings.top, x - surroundings.left]), np.array([tall, wide])
+    middle = np.where(size > side, 2 * surroundings.summit(shape), 2 * low + size)
+    top, left = np.clip((middle - side) // 2, 0, (height - side, width - side))
     return int(top), int(left), side
 
 

@@ -45,6 +45,8 @@ class Surroundings:
     """`(C,)`, see `Standardized`."""
     scale: npt.NDArray[np.float64]
     """`(C,)`, see `Standardized`."""
+    score: npt.NDArray[np.float32]
+    """The anomaly map."""
     labels: npt.NDArray[np.uint16]
     valid: npt.NDArray[np.bool_]
 
@@ -97,15 +99,21 @@ class Surroundings:
         return leading_components(self.pixels, self.free, _COMPONENTS)
 
     def shape(self, region: Region) -> npt.NDArray[np.intp]:
-        """`(N, 2)`, rows and columns of the region's valid pixels, or of a piece of it when it is large."""
+        """`(N, 2)`, rows and columns of the region, or of the piece with its summit when it is large."""
         x, y, wide, tall = region.bbox
         top, left = max(0, y - self.top), max(0, x - self.left)
         box = self.labels[top : y + tall - self.top, left : x + wide - self.left] == region.id
         points: npt.NDArray[np.intp] = np.argwhere(box) + np.array([top, left])
         most = [max(8, side // _PIECE) for side in self.labels.shape]
-        middle = points[np.square(points - points.mean(axis=0)).sum(axis=1).argmin()]
-        near = (np.abs(points - middle) * 2 < most).all(axis=1)
+        near = (np.abs(points - self.summit(points)) * 2 < most).all(axis=1)
         chosen: npt.NDArray[np.intp] = points[near]
+        return chosen
+
+    def summit(self, points: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Of `(N, 2)` rows and columns those of the highest score, the most central of several."""
+        scores = self.score[points[:, 0], points[:, 1]]
+        highest = points[scores == scores.max()]
+        chosen: npt.NDArray[np.intp] = highest[np.square(highest - points.mean(axis=0)).sum(axis=1).argmin()]
         return chosen
 
 
