@@ -1,4 +1,4 @@
-"""In what way a region differs from normal places: in brightness, colour, contrast, scale, direction, order."""
+"""In what way a region differs from normal places: brightness, colour, contrast, scale, direction, order."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LEAST = {
     "angle": 0.02,
     "regularity": 0.05,
 }
-"""Smallest spread to divide by: what is smaller is not seen. In the contrast of the image, shares of the light,
-natural logarithms, steps of scale, radians, and natural logarithms."""
+"""Smallest spread to divide by: what is smaller is not seen. In units of the image's contrast, shares of the
+light, natural logarithms, steps of scale, radians, and natural logarithms."""
 _DARK = 0.35
 """Darker than this share of the normal brightness, a colour is not seen."""
 _COLOURED, _FADED = 0.03, -0.8
