@@ -227,9 +227,16 @@ def test_one_image_lists_its_regions_and_where_to_look(here: Path) -> None:
     result = call("locate", "a.png", "--save", "overlay,json", *ALWAYS)
     title, header, row, look = result.stdout.splitlines()
     assert title == "a.png: 1 region does not belong here"
-    assert header.split("\t") == ["region", "by chance", "where (x, y, width, height)", "pixels"]
+    assert header.split("\t") == [
+        "region",
+        "by chance",
+        "where (x, y, width, height)",
+        "pixels",
+        "in what way",
+    ]
     assert row.split("\t")[0] == "1"
-    assert row.split("\t")[2:] == ["0, 0, 32, 24", "768"]
+    # All of the image: nothing is left to compare it with.
+    assert row.split("\t")[2:] == ["0, 0, 32, 24", "768", "too few normal places to compare it with"]
     assert "clean image" in row
     assert look == f"look at {Path('ssdnet-results/a.overlay.png')}"
     assert (here / "ssdnet-results/a.overlay.png").exists()

@@ -202,6 +202,8 @@ def test_json_follows_the_schema(tmp_path: Path, spots: tuple[Spot, ...]) -> Non
     if spots:
         assert data["regions"][0]["bbox"] == [40, 30, 4, 8]
         assert data["regions"][0]["centroid"] == [41.5, 33.5]
+        assert data["regions"][0]["expected"] == "once in 3 million clean images"
+        assert data["regions"][0]["explanation"] is None
 
 
 def test_json_tells_what_is_missing_from_what_lies_outside_the_roi() -> None:
@@ -232,6 +234,7 @@ def test_the_description_names_every_field_file_and_column() -> None:
         *SCHEMA["properties"],
         *definitions["region"]["properties"],
         *definitions["input"]["properties"],
+        *definitions["explanation"]["properties"],
     ]
     for word in (*fields, *table.COLUMNS, *FORMATS):
         assert re.search(rf"`(regions\[\]\.)?{word}`", text), word
@@ -297,6 +300,7 @@ def test_csv_has_its_header_and_a_row_for_each_region() -> None:
         "6.5",
         "-6.5",
         "false",
+        "",
     ]
     assert second[1:7] == ["2", "5", "4", "7", "6", "42"]
 
@@ -305,7 +309,7 @@ def test_csv_has_its_header_and_a_row_for_each_region() -> None:
 def test_csv_is_no_way_into_a_spreadsheet(start: str) -> None:
     (_, row) = rows_of(localization(spots=TWO[:1], name=f"{start}cmd|' /C calc'!A0.png"))
     assert row[0].startswith(f"'{start}")
-    assert row[-2] == "-3.0"  # numbers stay numbers
+    assert row[-3] == "-3.0"  # numbers stay numbers
 
 
 # Words ------------------------------------------------------------------------------------------------

@@ -101,8 +101,8 @@ def panels(result: Localization) -> list[npt.NDArray[Any]]:
     """The three layers as they are shown."""
     axes = overlay.figure(result).axes
     shown = [np.asarray(one.images[0].get_array()).astype(int) for one in axes if len(one.images)]
-    assert len(shown) == 5
-    return shown[2:]
+    assert len(shown) >= 5  # and the patches of what is explained
+    return shown[2:5]
 
 
 def words(result: Localization) -> str:
@@ -192,7 +192,7 @@ def test_everything_has_its_place(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(16, 16), (16, 40), (30, 120), (120, 30), (330, 360), (400, 700)])
 def test_panels_of_layers_are_exactly_as_large_as_their_pixels(size: tuple[int, int]) -> None:
     figure = overlay.figure(split(cloth(*size, channels=1)))
-    for axes in [one for one in figure.axes if len(one.images)][2:]:
+    for axes in [one for one in figure.axes if len(one.images)][2:5]:
         box = axes.get_window_extent()
         assert np.asarray(axes.images[0].get_array()).shape[:2] == (round(box.height), round(box.width))
         assert axes.get_xlim() == (-0.5, size[1] - 0.5)

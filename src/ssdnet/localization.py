@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
+    from ssdnet.explanation import Explanation
     from ssdnet.image import Image
 
 
@@ -42,6 +43,8 @@ class Region:
     -2 means one in a hundred clean images."""
     touches_border: bool
     """Whether it reaches the edge of the image (not of the roi), so that a part of it may lie outside."""
+    explanation: Explanation | None = None
+    """In what way it differs from normal places; None for all but the 20 most significant regions."""
 
 
 @dataclass(frozen=True, eq=False)

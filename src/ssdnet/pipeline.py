@@ -15,6 +15,7 @@ from ssdnet.calibration import fit_null
 from ssdnet.detectors.protocol import Decomposer, Detector
 from ssdnet.device import exact, resolve
 from ssdnet.errors import DetectorError, UsageError
+from ssdnet.explanation import explain
 from ssdnet.extent import gather
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
 from ssdnet.localization import Localization, settings_of
@@ -160,6 +161,7 @@ def localize_many(
         log10_nfa[box], region_log10_nfa[box] = evidence.log10_nfa, evidence.region_log10_nfa
         gap = math.ceil(null.correlation_length[0]), math.ceil(null.correlation_length[1])
         labels, regions = find_regions(score, region_log10_nfa, alarms, gap=gap)
+        regions = explain(standardized, picture.valid, score, labels, regions)
         normal = None
         if detection.normal is not None:
             normal = layer(detection.normal, standardized, picture, box)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from ssdnet.explanation import THAN_NORMAL
 from ssdnet.export import SUFFIXES
 from ssdnet.export.record import SCHEMA_VERSION, to_json
 from ssdnet.export.wording import expectation, grouped, printable, rate, verdict
@@ -81,10 +82,16 @@ class _OneImage:
         click.echo(f"{printable(self._outcome.job.name)}: {verdict(len(record['regions']))}")
         if record["regions"]:
             drawn = sys.stdout.isatty()
-            header = ("region", "by chance", _WHERE_DRAWN if drawn else _WHERE, "pixels")
+            header = ("region", "by chance", _WHERE_DRAWN if drawn else _WHERE, "pixels", "in what way")
             chance = rate if drawn else expectation
             rows = [
-                (str(region["id"]), chance(_nfa(region)), _box(region), grouped(region["area"]))
+                (
+                    str(region["id"]),
+                    chance(_nfa(region)),
+                    _box(region),
+                    grouped(region["area"]),
+                    _in_what_way(region),
+                )
                 for region in record["regions"]
             ]
             if drawn:
@@ -178,6 +185,13 @@ class _Table(_Several):
         if len(rows) > _MOST_ROWS:
             click.echo(f"and {grouped(len(rows) - _MOST_ROWS)} more of these")
         write_wrapped(self._summary())
+
+
+def _in_what_way(region: dict[str, Any]) -> str:
+    """Without what the heading of the column says anyway."""
+    if region["explanation"] is None:
+        return ""
+    return str(region["explanation"]["words"]).replace(THAN_NORMAL, "")
 
 
 def _count(regions: int) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ssdnet.export.display import fitted_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Box: TypeAlias = tuple[int, int, int, int]
 """`(x, y, width, height)` in pixels from the top left."""
@@ -19,6 +22,14 @@ _CAPTIONED = 400
 _LONGEST_LAYER = 640
 """As small pictures are enlarged to; larger layers only where there is room."""
 _STRIP = 3
+_SMALLEST_PATCH, _LARGEST_PATCH = 84, 144
+_APART, _GAP = 20, 8
+"""Between the patch of a region and those like it, and between these."""
+_NARROWEST = 70
+"""Room for the caption of the first."""
+_WORDED = 56
+"""Two lines of words and a caption above the patches."""
+_REASONS, _ROWS = 4, 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,10 @@ class Layout:
     stacked: bool
     layers: tuple[Box, ...] = ()
     """Of the same size each; none when there are no layers."""
+    reasons: tuple[Box, ...] = ()
+    """One for each region that is explained; none when nothing was found."""
+    largest_patch: int = 0
+    """Pixels that a patch in them may be high and wide."""
 
     @classmethod
     def of(cls, tall: int, wide: int) -> Layout:
@@ -90,6 +105,46 @@ class Layout:
             height=max(self.height, y + tall + 112),
             layers=tuple(boxes),
         )
+
+    def with_reasons(self, sides: Sequence[int]) -> Layout:
+        """The same with cells for the explanations of some regions, or as many as fit, below all else.
+
+        Args:
+            sides: of the patch of each region, pixels of the image.
+        """
+        count = len(sides)
+        if count == 0:
+            return self
+        room = self.width - _LEFT - _RIGHT + _BETWEEN
+        smallest = 4 * _SMALLEST_PATCH + _APART + 2 * _GAP + _BETWEEN
+        columns = min(count, _REASONS, max(1, room // smallest))
+        rows = 1 if columns > 1 else min(count, _ROWS)
+        patch = min(_LARGEST_PATCH, (room // columns - _BETWEEN - _APART - 2 * _GAP) // 4)
+        sides = sides[: rows * columns]
+        wide = 4 * patch + _APART + 2 * _GAP
+        tall = _WORDED + max(fitted_size(side, side, patch)[0] for side in sides)
+        top = self.height + 32
+        boxes = [
+            (_LEFT + column * (wide + _BETWEEN), top + row * (tall + _GAP * 3), wide, tall)
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        return dataclasses.replace(
+            self, height=boxes[-1][1] + tall + 36, reasons=tuple(boxes), largest_patch=patch
+        )
+
+    def patches(self, cell: Box, patch: int) -> tuple[Box, Box, Box, Box]:
+        """Where the four patches of a cell stand, the region's own first.
+
+        Args:
+            cell: one of `reasons`.
+            patch: side of the patches, pixels of the image.
+        """
+        left, top, _, _ = cell
+        side, _ = fitted_size(patch, patch, self.largest_patch)
+        first, y = left + max(side, _NARROWEST) + _APART, top + _WORDED
+        others = [(first + number * (side + _GAP), y, side, side) for number in range(3)]
+        return (left, y, side, side), others[0], others[1], others[2]
 
     def fraction(self, box: Box) -> tuple[float, float, float, float]:
         """A box as matplotlib wants it: fractions of the figure from the bottom left."""

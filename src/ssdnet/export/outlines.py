@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from ssdnet.export.display import resize_extreme
-from ssdnet.export.panels import OUTLINE, QUIET, style
+from ssdnet.export.panels import BADGE, OUTLINE, QUIET, style
 from ssdnet.export.placement import place
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def outline_regions(picture: Axes, heat: Axes, localization: Localization, size:
             ha="center",
             va="center_baseline",
             fontweight="bold",
-            bbox={"boxstyle": "round,pad=0.2", "facecolor": OUTLINE, "edgecolor": "white", "linewidth": 0.9},
+            bbox=BADGE,
             **style(7.5, "white"),
         )
     return len(numbered) - centres.count(None)

@@ -17,7 +17,8 @@ from ssdnet.export.display import display_size, resize_colours, resize_extreme, 
 from ssdnet.export.layers import add_layers
 from ssdnet.export.layout import Layout
 from ssdnet.export.outlines import mark, outline_regions
-from ssdnet.export.panels import FONT, INK, OUTLINE, QUIET, add_panel, hatch, show, style, write
+from ssdnet.export.panels import DPI, FONT, INK, OUTLINE, QUIET, add_panel, hatch, show, style, write
+from ssdnet.export.reasons import add_reasons
 from ssdnet.export.wording import expectation, grouped, verdict
 from ssdnet.image.model import IN_MEMORY
 
@@ -41,7 +42,6 @@ _TICKS = {
 _FADED = np.uint8(140)
 _NOT_JUDGED = "hatched: missing pixels, not judged"
 _NOT_JUDGED_WITH_ROI = "faded or hatched: outside the region of interest or missing, not judged"
-_DPI = 100
 
 
 def write_overlay(localization: Localization, file: BinaryIO) -> None:
@@ -60,18 +60,22 @@ def figure(localization: Localization) -> Figure:
 
     Both are shown at the same size, beside each other or, for wide pictures, one above the other; the axes
     count pixels of the input. Missing pixels are hatched; of those outside the roi a faded picture is left.
-    The layers of the image, if it has some, follow below.
+    The layers of the image, if it has some, follow below, and then what tells the first regions from normal
+    places.
     """
     image = localization.image
     size = display_size(image.height, image.width)
     layout = Layout.of(*size)
     if localization.normal is not None:
         layout = layout.with_layers(image.height, image.width)
+    explained = [region.explanation for region in localization.regions if region.explanation is not None]
+    layout = layout.with_reasons([explanation.patch[3] for explanation in explained])
     missing = resize_extreme(~image.valid, size, np.logical_and)
-    result = Figure(figsize=(layout.width / _DPI, layout.height / _DPI), dpi=_DPI, facecolor="white")
+    result = Figure(figsize=(layout.width / DPI, layout.height / DPI), dpi=DPI, facecolor="white")
     words = "outlined: what does not belong" if localization.regions else "the picture"
     picture = add_panel(result, layout, layout.picture, words)
-    shown = resize_colours(to_rgb(image), size)
+    colours = to_rgb(image)
+    shown = resize_colours(colours, size)
     faded = np.zeros_like(missing)
     if image.outside_roi is not None:
         faded = missing & resize_extreme(image.outside_roi, size, np.logical_or)
@@ -89,6 +93,7 @@ def figure(localization: Localization) -> Figure:
     _write_title(result, layout, localization, numbered)
     _add_scale(result, layout, _scale(), localization.alarms)
     add_layers(result, layout, localization)
+    add_reasons(result, layout, localization, colours)
     if missing.any():
         words = _NOT_JUDGED if image.outside_roi is None else _NOT_JUDGED_WITH_ROI
         write(result, layout, (layout.picture[0], layout.height - 14), words, 9)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FONT = "DejaVu Sans"  # comes with matplotlib, so that pictures are the same on every machine
 OUTLINE = "#e4003a"
 INK, QUIET = "#1a1a1a", "#6b6b6b"
+BADGE = {"boxstyle": "round,pad=0.2", "facecolor": OUTLINE, "edgecolor": "white", "linewidth": 0.9}
+"""What a region's number stands on."""
+DPI = 100
 
 _MISSING = (np.array([205, 205, 205], np.uint8), np.array([165, 165, 165], np.uint8))
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ssdnet._version import __version__
+from ssdnet.export.wording import expectation
 
 if TYPE_CHECKING:
-    from ssdnet.localization import Localization
+    from ssdnet.localization import Localization, Region
 
 SCHEMA_VERSION = "1"
 """Changes when a reader of the old records would misread a new one."""
@@ -39,7 +40,7 @@ def record(localization: Localization) -> dict[str, Any]:
             "alarms": localization.alarms,
             "stationarity": localization.stationarity,
             "most_unusual": _most_unusual(localization),
-            "regions": [dataclasses.asdict(region) for region in localization.regions],
+            "regions": [_region(region) for region in localization.regions],
             "input": {
                 "name": image.name,
                 "sha256": image.sha256,
@@ -63,6 +64,16 @@ def record(localization: Localization) -> dict[str, Any]:
         }
     )
     return data
+
+
+def _region(region: Region) -> dict[str, Any]:
+    data = dataclasses.asdict(dataclasses.replace(region, explanation=None))
+    explanation = region.explanation
+    return {
+        **data,
+        "expected": expectation(region.log10_nfa),
+        "explanation": explanation and {"words": explanation.words, **dataclasses.asdict(explanation)},
+    }
 
 
 def _most_unusual(localization: Localization) -> dict[str, Any] | None:

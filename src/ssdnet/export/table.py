@@ -25,6 +25,7 @@ COLUMNS = (
     "mean_score",
     "log10_nfa",
     "touches_border",
+    "explanation",
 )
 
 
@@ -46,6 +47,7 @@ def write_csv(localization: Localization, file: BinaryIO) -> None:
                 region["mean_score"],
                 region["log10_nfa"],
                 str(region["touches_border"]).lower(),
+                region["explanation"]["words"] if region["explanation"] else "",
             ]
         )
     file.write(text.getvalue().encode("utf-8", errors="backslashreplace"))

@@ -1,0 +1,111 @@
+"""Why a region does not belong, for a person: in what way it differs, and which normal places are like it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ssdnet.differences import Difference, differences
+from ssdnet.similar_patches import SimilarPatch, patch_around, similar_patches
+from ssdnet.surroundings import Surroundings, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ssdnet.localization import Region
+    from ssdnet.standardization import Standardized
+
+__all__ = ["MOST_EXPLAINED", "THAN_NORMAL", "Difference", "Explanation", "SimilarPatch", "explain"]
+
+MOST_EXPLAINED = 20
+"""Regions of an image that get an explanation, the most significant ones: nobody reads more."""
+
+THAN_NORMAL = " than normal places"
+"""What follows the words that compare."""
+
+_MOST_WORDS = 3
+_COMPARISONS = {"brightness", "colour", "contrast", "scale"}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """In what way a region differs from normal places, and which of them are most like it."""
+
+    differences: tuple[Difference, ...] | None
+    """The most telling first. Empty when it is unlike its surroundings in no single way; None when there are
+    too few normal places to compare it with."""
+    patch: tuple[int, int, int, int]
+    """`(x, y, width, height)`, pixels: the square around the region, or around a part of a large one."""
+    similar: tuple[SimilarPatch, ...]
+    """At most three normal squares of the same size, the most similar first."""
+
+    @property
+    def words(self) -> str:
+        """For people: `darker and smoother than normal places`."""
+        return _phrase(self.differences)
+
+
+def _phrase(found: Sequence[Difference] | None) -> str:
+    """The most telling differences as a part of a sentence."""
+    if found is None:
+        return "too few normal places to compare it with"
+    if not found:
+        return "unlike its surroundings in no single way"
+    told = found[:_MOST_WORDS]
+    comparisons = [difference.words for difference in told if difference.kind in _COMPARISONS]
+    others = [difference.words for difference in told if difference.kind not in _COMPARISONS]
+    parts = []
+    if comparisons:
+        *first, last = comparisons
+        parts.append((f"{', '.join(first)} and {last}" if first else last) + THAN_NORMAL)
+    return "; ".join(parts + others)
+
+
+def explain(
+    standardized: Standardized,
+    valid: npt.NDArray[np.bool_],
+    score: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.uint16],
+    regions: Sequence[Region],
+) -> tuple[Region, ...]:
+    """The regions with an explanation of the first `MOST_EXPLAINED`; the others are as they were.
+
+    Args:
+        standardized: the image, `(C, H, W)`.
+        valid: `(H, W)`, False where a pixel is missing.
+        score: `(H, W)`, the anomaly map; of a large region the place of its highest score is looked at.
+        labels: `(H, W)`, `labels == region.id` inside a region.
+        regions: most significant first.
+    """
+    shared: dict[tuple[int, int, int, int], Surroundings] = {}
+    explained = []
+    for region in regions[:MOST_EXPLAINED]:
+        rows, columns = place_of(region, labels)
+        key = rows.start, rows.stop, columns.start, columns.stop
+        if key not in shared:
+            shared[key] = Surroundings(
+                top=rows.start,
+                left=columns.start,
+                pixels=standardized.pixels[:, rows, columns],
+                offset=standardized.offset,
+                scale=standardized.scale,
+                score=score[rows, columns],
+                labels=labels[rows, columns],
+                valid=valid[rows, columns],
+            )
+        explained.append(dataclasses.replace(region, explanation=_explanation(shared[key], region)))
+    return (*explained, *regions[MOST_EXPLAINED:])
+
+
+def _explanation(surroundings: Surroundings, region: Region) -> Explanation:
+    shape = surroundings.shape(region)
+    top, left, side = patch = patch_around(surroundings, region, shape)
+    return Explanation(
+        differences(surroundings, shape),
+        (surroundings.left + left, surroundings.top + top, side, side),
+        similar_patches(surroundings, patch),
+    )

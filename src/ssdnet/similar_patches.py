@@ -1,0 +1,102 @@
+"""The normal patches of an image that are most like the patch around a region.
+
+They show what should have been there: in a regular texture they lie at the same phase. Every position is
+compared by the mean squared difference, whose cross term is a correlation, computed by Fourier transforms
+(Lewis, 'Fast normalized cross-correlation', 1995).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import fft
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ssdnet.localization import Region
+    from ssdnet.surroundings import Surroundings
+
+_SMALLEST, _LARGEST = 16, 96
+_MARGIN = 8
+"""Pixels around the region on each side, so that a part of what is normal is compared too."""
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class SimilarPatch:
+    """A square of the image that holds only normal pixels."""
+
+    bbox: tuple[int, int, int, int]
+    """`(x, y, width, height)`, pixels of the image."""
+    distance: float
+    """Root mean squared difference from the region's patch, in the contrast of the image (standard
+    deviations): 0 is the same, 1.4 as unlike as unrelated places are."""
+
+
+def patch_around(
+    surroundings: Surroundings, region: Region, shape: npt.NDArray[np.intp]
+) -> tuple[int, int, int]:
+    """Top, left and side of the square around a region, inside its surroundings.
+
+    Args:
+        surroundings: where it lies.
+        region: what is to be shown; of one that is too large, the surroundings of its highest score.
+        shape: `(N, 2)` rows and columns of its pixels, or of a piece of it, in these surroundings.
+    """
+    height, width = surroundings.clean.shape
+    x, y, wide, tall = region.bbox
+    side = min(max(max(wide, tall) + 2 * _MARGIN, _SMALLEST), _LARGEST, height, width)
+    low, size = np.array([y - surroundings.top, x - surroundings.left]), np.array([tall, wide])
+    middle = np.where(size > side, 2 * surroundings.summit(shape), 2 * low + size)
+    top, left = np.clip((middle - side) // 2, 0, (height - side, width - side))
+    return int(top), int(left), side
+
+
+def similar_patches(surroundings: Surroundings, patch: tuple[int, int, int]) -> tuple[SimilarPatch, ...]:
+    """At most three, the most similar first, none of which overlaps another by more than half.
+
+    Args:
+        surroundings: where to look.
+        patch: top, left and side of the square that they should be like; its missing pixels do not count.
+    """
+    top, left, side = patch
+    inside = slice(top, top + side), slice(left, left + side)
+    known = surroundings.valid[inside]
+    free = _sums(~surroundings.free, side) == 0
+    if not known.any() or not free.any():
+        return ()
+    planes = surroundings.components
+    target = planes[(slice(None), *inside)] * known
+    size = tuple(fft.next_fast_len(length, real=True) for length in surroundings.free.shape)
+    spectrum = (
+        fft.rfft2(np.square(planes).sum(axis=0), size) * fft.rfft2(known.astype(np.float32), size).conj()
+    )
+    for plane, wanted in zip(planes, target, strict=True):
+        spectrum -= 2 * fft.rfft2(plane, size) * fft.rfft2(wanted, size).conj()
+    # A patch that fits does not reach beyond the edge, so that nothing wraps around.
+    squares = fft.irfft2(spectrum, size)[: free.shape[0], : free.shape[1]] + np.square(target).sum()
+    squares = np.where(free, np.maximum(squares, 0), np.inf)
+    found: list[SimilarPatch] = []
+    while len(found) < _MOST and np.isfinite(squares).any():
+        row, column = (int(index) for index in np.unravel_index(squares.argmin(), squares.shape))
+        x, y = surroundings.left + column, surroundings.top + row
+        distance = math.sqrt(squares[row, column] / (len(planes) * np.count_nonzero(known)))
+        found.append(SimilarPatch((x, y, side, side), distance))
+        down = np.abs(np.arange(squares.shape[0]) - row)[:, np.newaxis]
+        right = np.abs(np.arange(squares.shape[1]) - column)
+        shared = np.maximum(side - down, 0) * np.maximum(side - right, 0)
+        squares[shared > side * side / 2] = np.inf
+    return tuple(found)
+
+
+def _sums(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.int64]:
+    """True pixels of the square that begins at each position where one fits."""
+    total = np.pad(mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
+    out: npt.NDArray[np.int64] = (
+        total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    )
+    return out
