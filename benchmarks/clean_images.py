@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Picture = npt.NDArray[Any]
 
-COUNTS = {64: 42, 128: 42, 256: 32, 512: 8, 1024: 2, 2048: 1}
+COUNTS = {64: 44, 128: 44, 256: 32, 512: 8, 1024: 2, 2048: 1}
 """Images of each kind for each side, pixels, as far as there are as many."""
 PICTURES = ("brick", "grass", "gravel")
 _FIRST_SEED = 10_000

@@ -1,93 +1,188 @@
-"""Measured against promised false alarms of a detector on clean images.
+"""Measured against promised false alarms of each detector on clean images.
 
-    python benchmarks/false_alarms.py [--detector auto] [--images 40] [--sizes 64 128 256 512] [--batch 1]
+    python benchmarks/false_alarms.py OUT [--data DATA] [--detectors texture rx ssdnet:8] [--plot FILE.png]
 
-Clean images: the textures of `ssdnet.samples`, white noise, and crops of scikit-image's brick, grass and
-gravel. For each kind: the share of images in which something is found at `alarms` = 1, 0.1 and 0.01. With a
-mean of `alarms` false regions an image, that share should be at most 1 - exp(-alarms): 0.63, 0.095 and 0.010.
+Clean images: see `clean_images.py`; at full count over 2 000 of them, from 64 to 2048 pixels. `NAME:N` takes
+only the first N of each kind and size, up to 512 pixels, of a detector that takes long. Counted are the
+regions that `alarms` = 1, 0.1, 0.01 and 0.001 report: that many an image are promised on average. Pictures
+that do not look like one texture (`stationarity`) are counted apart, since of them nothing is promised and
+the result says so. Score maps are kept in OUT, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import skimage.data
+import torch
+from matplotlib.figure import Figure
 
-import ssdnet
-from ssdnet import samples
+from clean_images import COUNTS, CleanImage, clean_images
+from kept_maps import ScoreMaps
+from ssdnet.calibration import assess
+from ssdnet.calibration.stationarity import STATIONARY, stationarity
+from ssdnet.image import read_image
+from ssdnet.standardization import standardize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
 
-ALARMS = (1.0, 0.1, 0.01)
+    import numpy.typing as npt
 
-
-def crops(picture: npt.NDArray[Any], side: int, count: int) -> Iterator[npt.NDArray[Any]]:
-    """At most `count` crops that do not overlap."""
-    corners = [
-        (row, column)
-        for row in range(0, picture.shape[0] - side + 1, side)
-        for column in range(0, picture.shape[1] - side + 1, side)
-    ]
-    for row, column in corners[:count]:
-        yield picture[row : row + side, column : column + side]
-
-
-def noise(side: int, count: int) -> Iterator[npt.NDArray[Any]]:
-    """White noise in 8 bits, three channels."""
-    generator = np.random.default_rng(side)
-    for _ in range(count):
-        yield generator.normal(128, 25, (side, side, 3)).clip(0, 255).astype(np.uint8)
+ALARMS = (1.0, 0.1, 0.01, 0.001)
+DETECTORS = (
+    "texture",
+    "rx",
+    "patchpca",
+    "phot",
+    "ssdnet:8",
+    "fca:4",
+    "aota:4",
+    "lowrank:2",
+    "selfsim:2",
+    "dip:2",
+)
+LARGEST_OF_FEW = 512
+"""Side up to which images count where only some of each kind do, pixels."""
 
 
-def textures(name: str) -> Callable[[int, int], Iterator[npt.NDArray[Any]]]:
-    """Clean samples with seeds that no test uses."""
-    return lambda side, count: (
-        samples.texture(name, (side, side), seed=10_000 + seed) for seed in range(count)
-    )
+@dataclass(frozen=True)
+class Counted:
+    """What one detector found in one clean image."""
+
+    kind: str
+    side: int
+    stationary: bool
+    regions: tuple[int, ...]
+    """Number of regions for each of `ALARMS`."""
 
 
 def main() -> int:
-    """Print the table."""
+    """Make the maps that are not there, count, print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=40, help="of each kind and size")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
-    parser.add_argument("--detector", default="auto")
-    parser.add_argument("--batch", type=int, default=1, help="images looked at together")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, help="folder of sets whose clean pictures count, too")
+    parser.add_argument("--detectors", nargs="+", default=DETECTORS, metavar="NAME[:N]")
+    parser.add_argument("--images", type=int, help="of each kind and size at most")
+    parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
-    kinds: dict[str, Callable[[int, int], Iterator[npt.NDArray[Any]]]] = {
-        name: textures(name) for name in samples.TEXTURES
-    }
-    kinds["white noise"] = noise
-    for name in ("brick", "grass", "gravel"):
-        picture = getattr(skimage.data, name)()
-        kinds[name] = lambda side, count, picture=picture: crops(picture, side, count)  # type: ignore[misc]
-    print("| clean images | number | alarms 1 | 0.1 | 0.01 |\n| --- | --- | --- | --- | --- |")
-    everything = []
-    for name, images in kinds.items():
-        found = []
-        for side in arguments.sizes:
-            all_of_it = list(images(side, arguments.images))
-            for first in range(0, len(all_of_it), arguments.batch):
-                some = all_of_it[first : first + arguments.batch]
-                results = ssdnet.localize_many(some, detector=arguments.detector)
-                found += [result.pred_score for result in results]
-        everything += found
-        print(_row(name, found), flush=True)
-    print(_row("**all**", everything))
-    print("| promised, at most | | 0.63 | 0.095 | 0.010 |")
+    counts = {side: min(count, arguments.images or count) for side, count in COUNTS.items()}
+    images = list(clean_images(counts, arguments.data))
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        textures = dict(
+            zip([i.name for i in images], pool.map(_stationary, images, chunksize=20), strict=True)
+        )
+    counted: dict[str, list[Counted]] = {}
+    for entry in arguments.detectors:
+        name, _, few = entry.partition(":")
+        some = [image for image in images if not few or _among_few(image, int(few))]
+        maps = ScoreMaps(arguments.out, name)
+        maps.make(some, together=4)
+        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+            found = pool.map(_count, [maps] * len(some), [image.name for image in some], chunksize=20)
+            counted[name] = [
+                Counted(image.kind, image.side, textures[image.name], regions)
+                for image, regions in zip(some, found, strict=True)
+            ]
+    show(counted)
+    if arguments.plot is not None:
+        plot(counted).savefig(arguments.plot, dpi=110, metadata={"Software": None})
     return 0
 
 
-def _row(name: str, found: list[float]) -> str:
-    shares = [np.mean(np.array(found) >= -np.log10(alarms)) for alarms in ALARMS]
-    return f"| {name} | {len(found)} | " + " | ".join(f"{share:.3f}" for share in shares) + " |"
+def _among_few(image: CleanImage, few: int) -> bool:
+    return image.number < few and image.side <= LARGEST_OF_FEW
+
+
+def _stationary(image: CleanImage) -> bool:
+    picture = read_image(image.pixels)
+    return stationarity(standardize(picture).pixels, picture.valid) >= STATIONARY
+
+
+def _count(maps: ScoreMaps, name: str) -> tuple[int, ...]:
+    assessment = assess(maps[name])
+    return tuple(len(assessment.regions(alarms)[1]) for alarms in ALARMS)
+
+
+def show(counted: dict[str, list[Counted]]) -> None:
+    """A table of the detectors, and one of kinds and sizes for each of them."""
+    header = " | ".join(f"alarms {alarms:g}" for alarms in ALARMS)
+    dashes = " | ".join(["---"] * (2 + len(ALARMS)))
+    print(
+        "False regions an image, and twice the standard error:\n\n"
+        f"| detector | images | {header} |\n| {dashes} |"
+    )
+    for name, results in counted.items():
+        print(_row(name, [one for one in results if one.stationary]))
+    print(_row("promised", None))
+    print("\nPictures that do not look like one texture, of which nothing is promised:\n")
+    print(f"| detector | images | {header} |\n| {dashes} |")
+    for name, results in counted.items():
+        print(_row(name, [one for one in results if not one.stationary]))
+    for name, results in counted.items():
+        textures = [one for one in results if one.stationary]
+        print(f"\n`{name}` by kind and size:\n\n| clean images | images | {header} |\n| {dashes} |")
+        groups: list[tuple[str, Callable[[Counted], bool]]] = [
+            *(
+                (kind, lambda one, kind=kind: one.kind == kind)
+                for kind in sorted({one.kind for one in textures})
+            ),
+            *(
+                (f"{side} px", lambda one, side=side: one.side == side and one.kind != "photographs")
+                for side in COUNTS
+            ),
+        ]
+        for label, belongs in groups:
+            group = [one for one in textures if belongs(one)]
+            if group:
+                print(_row(label, group))
+
+
+def _row(label: str, results: Sequence[Counted] | None) -> str:
+    if results is None:
+        return f"| {label} | | " + " | ".join(f"{alarms:g}" for alarms in ALARMS) + " |"
+    if not results:
+        return f"| {label} | 0 | " + " | ".join([""] * len(ALARMS)) + " |"
+    regions = _regions(results)
+    errors = 2 * regions.std(axis=0) / np.sqrt(len(regions))
+    cells = [f"{mean:.3f} ± {error:.3f}" for mean, error in zip(regions.mean(axis=0), errors, strict=True)]
+    return f"| {label} | {len(results)} | " + " | ".join(cells) + " |"
+
+
+def _regions(results: Sequence[Counted]) -> npt.NDArray[np.float64]:
+    return np.array([one.regions for one in results], dtype=np.float64)
+
+
+def plot(counted: dict[str, list[Counted]]) -> Figure:
+    """Measured against promised, one panel a detector: all textures, and each kind of them."""
+    columns = min(5, len(counted))
+    rows = -(-len(counted) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
+    for number, (name, results) in enumerate(counted.items()):
+        textures = [one for one in results if one.stationary]
+        axes = figure.add_subplot(rows, columns, number + 1, xscale="log", yscale="log")
+        promised = np.array(ALARMS)
+        axes.fill_between(promised, promised / 2, promised * 2, color="#d8e4ec", label="within a factor of 2")
+        axes.plot(promised, promised, color="#5b7c93", linewidth=1)
+        for kind in sorted({one.kind for one in textures}):
+            some = _regions([one for one in textures if one.kind == kind]).mean(axis=0)
+            axes.plot(promised, np.where(some > 0, some, np.nan), color="#c9b38c", linewidth=0.8, zorder=2)
+        means = _regions(textures).mean(axis=0)
+        axes.plot(promised, np.where(means > 0, means, np.nan), "o-", color="#b3261e", markersize=4, zorder=3)
+        axes.set(title=f"{name}: {len(textures)} images", xlim=(6e-4, 1.6), ylim=(2e-4, 6))
+        axes.set_xlabel("promised false regions an image")
+        if number % columns == 0:
+            axes.set_ylabel("counted")
+    return figure
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Raw score maps of many images, made once for each detector and kept, so that what is done with them can change.
+"""Raw score maps, made once for each detector and kept, so that what is done with them can change.
 
 A detector's maps are in a folder named after a digest of its code and settings: another detector, or another
 version of it, makes its own. They are made by as many processes as there are processors, of one thread each.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.stats import norm
 
-from ssdnet.calibration import SMALLEST_LOG10_NFA, fit_null
+from ssdnet.calibration.null_model import SMALLEST_LOG10_NFA, fit_null
 
 
 def smooth_noise(generator, shape=(256, 256), width=4.0):
@@ -48,12 +48,27 @@ def test_a_defect_stands_out_and_hardly_moves_the_null():
     assert model.log10_nfa(defective)[160:, 140:].min() > -2
 
 
-def test_a_quarter_of_the_area_may_be_defective():
-    score = smooth_noise(np.random.default_rng(1))
-    score[:128, :128] += 15
-    log10_nfa = fit_null(score).log10_nfa(score)
-    assert (log10_nfa[:128, :128] <= -2).mean() > 0.95
-    assert (log10_nfa[128:] <= -2).mean() == 0
+@pytest.mark.parametrize("shift", [4.0, 15.0])
+@pytest.mark.parametrize("scattered", [False, True])
+def test_thirty_percent_of_the_area_may_be_defective(scattered, shift):
+    generator = np.random.default_rng(1)
+    score = smooth_noise(generator, width=2.0)
+    clean = fit_null(score)
+    defect = np.zeros(score.shape, dtype=bool)
+    if scattered:
+        for row, column in generator.integers(0, 212, (15, 2)):
+            defect[row : row + 44, column : column + 44] |= defect.mean() < 0.29
+    else:
+        defect[:154, :128] = True
+    assert 0.27 < defect.mean() < 0.32
+    score[defect] += shift
+    model = fit_null(score)
+    assert abs(model.location - clean.location) < clean.scale
+    assert model.scale < 1.5 * clean.scale
+    log10_nfa = model.log10_nfa(score)
+    found = (log10_nfa[defect] <= -2).mean()
+    assert found > (0.95 if shift == 15 else 0.02)
+    assert (log10_nfa[~defect] <= -2).mean() == 0
 
 
 @given(st.integers(16, 70), st.integers(16, 70), st.floats(0.1, 10), st.floats(-100, 100))
@@ -81,9 +96,14 @@ def test_correlation_length_follows_the_field():
 
 def test_smaller_images_need_stronger_deviations():
     generator = np.random.default_rng(3)
-    small, large = (fit_null(smooth_noise(generator, (side, side))) for side in (64, 512))
-    assert small.uncertainty > large.uncertainty
-    assert small.cells < large.cells
+    needed = []
+    for side in (24, 48, 256):
+        models = [fit_null(smooth_noise(generator, (side, side))) for _ in range(20)]
+        height = np.linspace(0, 60, 6001)
+        # In units of the scale, for a chance of one in ten thousand of a single peak.
+        beyond = [m.log10_nfa(m.location + height * m.scale) < np.log10(m.peaks) - 4 for m in models]
+        needed.append(np.median([height[np.argmax(some)] for some in beyond]))
+    assert needed == sorted(needed, reverse=True)
 
 
 @pytest.mark.parametrize("outlier", [1e3, 1e5, 1e7])
@@ -116,7 +136,7 @@ def test_too_few_pixels_tell_nothing():
     score = np.full((64, 64), np.nan, dtype=np.float32)
     score[10, 10:13] = [1.0, 2.0, 300.0]
     model = fit_null(score)
-    assert model.cells < 16
+    assert model.peaks < 5
     assert np.nanmin(model.log10_nfa(score)) > -1
 
 
@@ -131,17 +151,43 @@ def test_one_spot_on_a_flat_map_is_found_and_finite():
     score = np.full((64, 64), 2.0, dtype=np.float32)
     score[30:34, 30:34] = 3.0
     log10_nfa = fit_null(score).log10_nfa(score)
-    assert log10_nfa[31, 31] == SMALLEST_LOG10_NFA
+    assert SMALLEST_LOG10_NFA <= log10_nfa[31, 31] < -6
     assert (log10_nfa <= -2).sum() == 16
 
 
 def test_missing_pixels_stay_missing_and_do_not_count():
     generator = np.random.default_rng(4)
-    score = smooth_noise(generator)
+    score = smooth_noise(generator, width=3.0)
     whole = fit_null(score)
     score[:, 128:] = np.nan
     half = fit_null(score)
-    assert half.cells == pytest.approx(whole.cells / 2, rel=0.2)
+    assert half.peaks == pytest.approx(whole.peaks / 2, rel=0.3)
     assert np.isnan(half.log10_nfa(score)[:, 128:]).all()
     score[generator.random(score.shape) < 0.7] = np.nan
-    assert fit_null(score).cells > half.cells / 2
+    assert fit_null(score).peaks > half.peaks / 2
+
+
+def test_of_a_large_map_the_peaks_are_those_of_maps_of_any_size(monkeypatch):
+    from ssdnet.calibration import peaks
+
+    score = smooth_noise(np.random.default_rng(8), (400, 300), 8.0)
+    whole = fit_null(score)
+    monkeypatch.setattr(peaks, "_LARGE", 1)
+    reduced = fit_null(score)
+    assert reduced.peaks == pytest.approx(whole.peaks, rel=0.1)
+    assert reduced.location == pytest.approx(whole.location, abs=0.1 * whole.scale)
+    assert reduced.scale == pytest.approx(whole.scale, rel=0.15)
+
+
+def test_more_peaks_than_needed_are_taken_further_apart():
+    model = fit_null(smooth_noise(np.random.default_rng(9), (600, 600), 1.0))
+    assert 100 < model.peaks <= 250
+
+
+@pytest.mark.parametrize(("tail", "sign"), [(-0.3, -1), (0.2, 1)])
+def test_the_shape_follows_the_peaks_as_far_as_the_prior_lets_it(tail, sign):
+    gumbel = -np.log(-np.log(np.random.default_rng(10).random((15, 15))))
+    score = np.zeros((150, 150), dtype=np.float32) - 5
+    score[5::10, 5::10] = np.expm1(tail * gumbel) / tail
+    model = fit_null(score)
+    assert sign * (model.shape + 0.07) > 0.03

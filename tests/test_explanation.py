@@ -15,11 +15,11 @@ from scipy import ndimage
 import ssdnet.export
 from ssdnet import samples
 from ssdnet.explanation import MOST_EXPLAINED, Explanation, explain
+from ssdnet.explanation.local_statistics import leading_components, periods
 from ssdnet.export.layout import Layout
 from ssdnet.export.overlay import figure
 from ssdnet.export.reasons import wrapped
 from ssdnet.image import read_image
-from ssdnet.local_statistics import leading_components, periods
 from ssdnet.pipeline import localize
 from ssdnet.regions import find_regions
 from ssdnet.standardization import standardize
@@ -27,7 +27,7 @@ from ssdnet.standardization import standardize
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ssdnet.differences import Difference
+    from ssdnet.explanation.differences import Difference
     from ssdnet.localization import Region
 
 SCHEMA = json.loads((Path(ssdnet.export.__file__).parent / "schema.json").read_text(encoding="utf-8"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssdnet.extent import gather
+from ssdnet.calibration.extent import gather
 from ssdnet.regions import find_regions
 
 LENGTHS = (2.0, 2.0)
+PEAKS = 200
 
 
 def blob(side: int, log10_nfa: float) -> tuple[np.ndarray, np.ndarray]:
@@ -19,20 +20,22 @@ def blob(side: int, log10_nfa: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_weak_region_is_chance_when_small_and_certain_when_large():
-    small, large = (np.nanmin(gather(*blob(side, 0.9), LENGTHS).region_log10_nfa) for side in (4, 20))
+    small, large = (np.nanmin(gather(*blob(side, 0.9), LENGTHS, PEAKS).region_log10_nfa) for side in (4, 20))
     assert small > -1
     assert large == pytest.approx(1 - 0.7 * 20 / 2, abs=1e-5)
 
 
 def test_a_strong_pixel_needs_no_extent():
     score, log10_nfa = blob(1, -4)
-    evidence = gather(score, log10_nfa, LENGTHS)
+    evidence = gather(score, log10_nfa, LENGTHS, PEAKS)
     assert np.nanmin(evidence.region_log10_nfa) == np.nanmin(evidence.log10_nfa) == -4
 
 
 def test_extent_counts_in_correlation_lengths():
     score, log10_nfa = blob(12, 0.4)
-    short, long = (np.nanmin(gather(score, log10_nfa, size).log10_nfa) for size in (LENGTHS, (6.0, 6.0)))
+    short, long = (
+        np.nanmin(gather(score, log10_nfa, size, PEAKS).log10_nfa) for size in (LENGTHS, (6.0, 6.0))
+    )
     assert short < -3 < -1 < long
 
 
@@ -41,7 +44,7 @@ def test_a_region_ends_at_thirty_percent_of_its_peak():
     score = np.tile(np.maximum(10 - distance, 0).astype(np.float32), (81, 1))
     log10_nfa = (2 - score).astype(np.float32)
     labels, regions = find_regions(
-        score, gather(score, log10_nfa, (100.0, 100.0)).region_log10_nfa, alarms=1e-2
+        score, gather(score, log10_nfa, (100.0, 100.0), PEAKS).region_log10_nfa, alarms=1e-2
     )
     assert len(regions) == 1
     assert regions[0].log10_nfa == -8
@@ -53,7 +56,7 @@ def test_the_most_unusual_place_has_the_significance_of_the_first_region():
     score = generator.normal(size=(96, 96)).astype(np.float32)
     score[30:50, 30:50] += 1
     log10_nfa = (3 - 1.5 * score).astype(np.float32)
-    evidence = gather(score, log10_nfa, LENGTHS)
+    evidence = gather(score, log10_nfa, LENGTHS, PEAKS)
     _, regions = find_regions(score, evidence.region_log10_nfa, alarms=0.1)
     assert regions[0].log10_nfa == pytest.approx(float(np.nanmin(evidence.log10_nfa)))
 
@@ -61,7 +64,7 @@ def test_the_most_unusual_place_has_the_significance_of_the_first_region():
 def test_missing_pixels_stay_missing():
     score, log10_nfa = blob(8, -3)
     score[12, 22] = log10_nfa[12, 22] = np.nan
-    evidence = gather(score, log10_nfa, LENGTHS)
+    evidence = gather(score, log10_nfa, LENGTHS, PEAKS)
     for values in (evidence.log10_nfa, evidence.region_log10_nfa):
         np.testing.assert_array_equal(np.isnan(values), np.isnan(score))
 
@@ -73,3 +76,10 @@ def test_pieces_no_further_apart_than_the_gap_are_one_region():
     assert counts == [3, 2, 2, 1]
     labels, _ = find_regions(-log10_nfa, log10_nfa, 1e-2, gap=(2, 2))
     assert (labels > 0).sum() == 3
+
+
+def test_where_a_level_is_above_many_of_the_peaks_extent_proves_nothing():
+    score, log10_nfa = blob(20, 0.9)
+    many, few = (np.nanmin(gather(score, log10_nfa, LENGTHS, peaks).log10_nfa) for peaks in (PEAKS, 40))
+    assert many < -3
+    assert few == pytest.approx(0.9)

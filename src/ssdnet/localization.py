@@ -79,7 +79,7 @@ class Localization:
     """Wall time of each stage."""
     stationarity: float = 1.0
     """How much the structure is the same everywhere: 1 for one texture, towards 0 for a picture of things,
-    where the promise of `alarms` fails; see `ssdnet.stationarity`."""
+    where the promise of `alarms` fails; see `ssdnet.calibration.stationarity`."""
     normal: npt.NDArray[np.floating] | None = field(default=None, repr=False)
     """`(H, W, C)` in the units of the input: what the image would be without anomaly and noise, each pixel
     predicted from its surroundings; filled in where pixels are missing, NaN outside the smallest rectangle

@@ -11,17 +11,15 @@ import numpy as np
 import torch
 
 from ssdnet import detectors
-from ssdnet.calibration import fit_null
+from ssdnet.calibration import assess
+from ssdnet.calibration.stationarity import STATIONARY, stationarity
 from ssdnet.detectors.protocol import Decomposer, Detector
 from ssdnet.device import exact, resolve
 from ssdnet.errors import DetectorError, UsageError
 from ssdnet.explanation import explain
-from ssdnet.extent import gather
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
 from ssdnet.localization import Localization, settings_of
-from ssdnet.regions import find_regions
 from ssdnet.standardization import layer, standardize
-from ssdnet.stationarity import STATIONARY, stationarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,17 +149,9 @@ def localize_many(
         pictures, inputs, boxes, detections, reading, strict=True
     ):
         start = time.perf_counter()
-        inside = detection.score
-        score, log10_nfa, region_log10_nfa = (
-            np.full(picture.valid.shape, np.nan, dtype=np.float32) for _ in range(3)
-        )
-        score[box] = inside
-        null = fit_null(inside)
-        evidence = gather(inside, null.log10_nfa(inside), null.correlation_length, null.peaks)
-        log10_nfa[box], region_log10_nfa[box] = evidence.log10_nfa, evidence.region_log10_nfa
-        gap = math.ceil(null.correlation_length[0]), math.ceil(null.correlation_length[1])
-        labels, regions = find_regions(score, region_log10_nfa, alarms, gap=gap)
-        regions = explain(standardized, picture.valid, score, labels, regions)
+        found = assess(detection.score).placed(picture.valid.shape, box)
+        labels, regions = found.regions(alarms)
+        regions = explain(standardized, picture.valid, found.score, labels, regions)
         normal = None
         if detection.normal is not None:
             normal = layer(detection.normal, standardized, picture, box)
@@ -170,11 +160,11 @@ def localize_many(
         results.append(
             Localization(
                 image=picture,
-                anomaly_map=score,
-                log10_nfa=log10_nfa,
+                anomaly_map=found.score,
+                log10_nfa=found.log10_nfa,
                 labels=labels,
                 regions=regions,
-                pred_score=-float(np.nanmin(log10_nfa)),
+                pred_score=-float(np.nanmin(found.log10_nfa)),
                 alarms=float(alarms),
                 detector=chosen.name,
                 detector_settings=settings_of(chosen),
@@ -186,7 +176,7 @@ def localize_many(
                 normal=normal,
                 notes=picture.notes
                 + detection.notes
-                + _remarks(picture, standardized.pixels, null, sameness),
+                + _remarks(picture, standardized.pixels, found.null, sameness),
             )
         )
     return results

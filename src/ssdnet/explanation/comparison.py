@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdnet.local_statistics import SCALES
+from ssdnet.explanation.local_statistics import SCALES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ssdnet.surroundings import Surroundings
+    from ssdnet.explanation.surroundings import Surroundings
 
 _SPREADS = 4.0
 """A difference is at least that many spreads of normal places. In synthetic and real clean places this gives

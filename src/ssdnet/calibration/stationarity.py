@@ -2,8 +2,8 @@
 
 The picture is cut into 4 x 4 blocks. In each, the structure is the mean gradient after a Gaussian of one
 pixel. Slow changes of light hardly touch it, and a defect sits on few of the blocks, so the spread of its
-logarithm is taken between the 20 % and the 80 % quantile of the blocks. A texture has as much structure in one
-block as in another; a picture of things has not.
+logarithm is taken between the 20 % and the 80 % quantile of the blocks. A texture has as much structure in
+one block as in another; a picture of things has not.
 """
 
 from __future__ import annotations

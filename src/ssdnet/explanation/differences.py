@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdnet.comparison import compare, distance, telling
+from ssdnet.explanation.comparison import compare, distance, telling
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ssdnet.comparison import Comparison
-    from ssdnet.surroundings import Surroundings
+    from ssdnet.explanation.comparison import Comparison
+    from ssdnet.explanation.surroundings import Surroundings
 
 _MOST_CHANNELS = 2
 """Channels that are named."""

@@ -17,8 +17,8 @@ from scipy import fft
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ssdnet.explanation.surroundings import Surroundings
     from ssdnet.localization import Region
-    from ssdnet.surroundings import Surroundings
 
 _SMALLEST, _LARGEST = 16, 96
 _MARGIN = 8

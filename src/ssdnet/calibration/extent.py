@@ -47,9 +47,7 @@ class Evidence:
     """`(H, W)`, that of the region which the pixel belongs to; above 0 outside of all."""
 
 
-def gather(
-    score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float], peaks: int
-) -> Evidence:
+def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float], peaks: int) -> Evidence:
     """Judge neighbouring pixels together.
 
     Args:

@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ssdnet.differences import Difference, differences
-from ssdnet.similar_patches import SimilarPatch, patch_around, similar_patches
-from ssdnet.surroundings import Surroundings, place_of
+from ssdnet.explanation.differences import Difference, differences
+from ssdnet.explanation.similar_patches import SimilarPatch, patch_around, similar_patches
+from ssdnet.explanation.surroundings import Surroundings, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

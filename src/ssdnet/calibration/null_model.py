@@ -3,20 +3,21 @@
 The null model (a-contrario detection, Desolneux, Moisan & Morel, 'From Gestalt Theory to Image Analysis',
 2008; extreme values, Coles, 'An Introduction to Statistical Modeling of Extreme Values', 2001):
 
-1. What chance can pass off as a defect is a peak of the map: a pixel that is the largest within a fraction
-   of a correlation length. Peaks stand for regions, so their number is the number of tests.
+1. What chance can pass off as a defect is a peak of the map: a pixel that is the largest around it. Peaks
+   stand for regions, so their number is the number of tests. Where there are more than a few hundred, they
+   are taken further apart.
 2. The height of a normal peak follows a generalised extreme value law, as maxima of many values do whatever
    these values follow. Its shape tells a light tail from a heavy one. One image has too few peaks to say much
    of it, so there is a prior: what the shapes of many clean images are like (docs/calibration.md).
-3. The law is fitted to the lower part of the peaks; of the rest only their number counts. Peaks that are then
-   clearly significant are left out and the law is fitted again, until no more are; so a defect on up to 30 %
-   of the map neither shapes the law nor hides itself.
+3. The law is fitted to the lower 80 % of the peaks; of the rest only their number counts. Where more peaks
+   stand out than chance explains, they are left out and the law is fitted again, until no more do; so a
+   strong defect on up to 30 % of the map neither shapes the law nor hides itself.
 4. What the peaks leave open of location, scale and shape is averaged over: the fewer there are, the stronger
    a deviation must be.
 5. NFA(s) = number of peaks x P(a normal peak is at least s).
 
 Assumptions: one texture covers most of the image, the same everywhere, and what of its tail the image has not
-shown is like that of other textures. Where they fail, the promise fails; see `ssdnet.stationarity`.
+shown is like that of other textures. Where they fail, the promise fails: `ssdnet.calibration.stationarity`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 from scipy.special import logsumexp
+
+from ssdnet.calibration.peaks import correlation_lengths, peaks_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,22 +39,24 @@ SMALLEST_LOG10_NFA = -300.0
 """Numbers of false alarms below 10 to this power are reported as this."""
 
 _SHAPE_MEAN, _SHAPE_SPREAD = -0.07, 0.1
-_APART = 0.25
-"""A peak is the largest pixel so many correlation lengths around it, along rows and along columns."""
+"""Prior of the shape: what it is like in clean images of many kinds, counted on half of them."""
 _MOST_PEAKS = 250
-"""Where there are more, they are taken further apart: maxima of more values follow their law more closely."""
-_FEWEST_PEAKS = 12
+"""More are taken further apart, see `ssdnet.calibration.peaks`."""
+_FEWEST_PEAKS = 5
 """Fewer tell nothing about a law."""
+_MANY_PEAKS = 20
+"""Fewer lie within a few correlation lengths and tell less each: their likelihood counts by their share."""
 _FITTED, _FITTED_FIRST = 0.8, 0.5
 """Lower part of the peaks whose heights count; at first less, as nothing has been left out yet."""
+_ROBUST = 0.6
+"""Quantiles of all peaks are at first taken for those of the normal ones so many times as far up."""
 _OUTLYING = -2.0
 """log10 NFA from which on a peak is left out."""
+_FEWEST_LEFT_OUT, _SHARE_LEFT_OUT = 6, 0.05
+"""Fewer do not move the law, and may well be normal."""
 _FEWEST_KEPT = 0.5
 """Share of the peaks that is never left out."""
 _ROUNDS = 6
-_LAGS = 8
-"""Correlation lengths are followed up to this part of the side."""
-
 _BINS = 128
 """Peaks are put together, neighbours in height, so that there are no more values than this."""
 _STEPS = 9
@@ -63,12 +67,13 @@ _NEGLIGIBLE = 14.0
 """Logarithm of the share of the largest weight below which a law is left out."""
 _QUANTILES = np.array([0.05, 0.6])
 _TABLE = np.concatenate([np.linspace(-8, 40, 1024), np.geomspace(41, 1e6, 384)])
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_NODES[len(_NODES) // 2] = 0.0  # exactly
 _SHAPES = _SHAPE_MEAN + _SHAPE_SPREAD * _NODES
 _LOG_PRIOR = np.log(_WEIGHTS / _WEIGHTS.sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NullModel:
     """What the score does where all is normal."""
 
@@ -110,33 +115,44 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
         score: `(H, W)`, higher = more anomalous, NaN where missing, finite somewhere.
     """
     valid = np.isfinite(score)
-    lengths = _correlation_lengths(score, valid)
-    peaks = _peaks(score, valid, lengths)
+    lengths = correlation_lengths(score, valid)
+    peaks = peaks_of(score, valid, lengths, most=_MOST_PEAKS)
     if len(peaks) < _FEWEST_PEAKS:
         return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, np.empty((4, 0)))
-    kept, fitted = peaks, _FITTED_FIRST
-    for _ in range(_ROUNDS):
-        laws = _laws(kept, fitted)
-        weight = np.exp(laws[3])
-        location, scale, shape = (float(weight @ values) for values in laws[:3])
-        null = NullModel(location, scale, shape, len(peaks), lengths, laws)
-        normal = peaks[null.log10_nfa(peaks) > _OUTLYING]
+    kept = peaks
+    for round_ in range(_ROUNDS):
+        laws = _laws(kept, first=round_ == 0)
+        # By the most likely law of usual shape: a defect on much of the map would else be taken for a heavy
+        # tail that cannot be excluded.
+        usual = laws[:, laws[2] == _SHAPE_MEAN]
+        likely = np.append(usual[:3, usual[3].argmax()], 0.0)[:, None]
+        normal = peaks[_null(likely, peaks, lengths).log10_nfa(peaks) > _OUTLYING]
         fewest = int(np.ceil(max(_FEWEST_KEPT * len(peaks), _FEWEST_PEAKS)))
         normal = normal if len(normal) >= fewest else peaks[:fewest]
-        if fitted == _FITTED and len(normal) == len(kept):
+        if len(peaks) - len(normal) < max(_FEWEST_LEFT_OUT, _SHARE_LEFT_OUT * len(peaks)):
+            normal = peaks
+        if round_ > 0 and len(normal) == len(kept):
             break
-        kept, fitted = normal, _FITTED
-    return null
+        kept = normal
+    laws = laws[:, laws[3] > laws[3].max() - _NEGLIGIBLE]
+    laws[3] -= logsumexp(laws[3])
+    return _null(laws, peaks, lengths)
 
 
-def _laws(peaks: Floats, fitted: float) -> Floats:
+def _null(laws: Floats, peaks: Floats, lengths: tuple[float, float]) -> NullModel:
+    weight = np.exp(laws[3])
+    location, scale, shape = (float(weight @ values) for values in laws[:3])
+    return NullModel(location, scale, shape, len(peaks), lengths, laws)
+
+
+def _laws(peaks: Floats, *, first: bool) -> Floats:
     """Locations, scales, shapes and log weights of the laws that sorted peaks allow.
 
     Args:
         peaks: heights, rising.
-        fitted: share of them, the lower ones, whose heights count; of the others only that they are higher.
+        first: nothing has been left out yet, so nothing is made of how many are above those that count.
     """
-    count = max(2, round(fitted * len(peaks)))
+    count = max(2, round((_FITTED_FIRST if first else _FITTED) * len(peaks)))
     above = len(peaks) - count
     limit = peaks[count - 1]
     bins = np.array_split(peaks[:count], min(_BINS, count))
@@ -144,10 +160,11 @@ def _laws(peaks: Floats, fitted: float) -> Floats:
     # What float32 cannot tell from a flat map is no spread.
     smallest = max(1e-6 * abs(limit), float(np.finfo(np.float32).tiny))
     standard = _from_gumbel(-np.log(-np.log(_QUANTILES))[:, None], _SHAPES)
-    low, middle = np.quantile(peaks, _QUANTILES)
+    low, middle = np.quantile(peaks, _QUANTILES * (_ROBUST if first else 1.0))
     scale = np.maximum((middle - low) / (standard[1] - standard[0]), smallest)
     location = middle - scale * standard[1]
-    reach = _REACH / np.sqrt(len(peaks))
+    trust = min(1.0, len(peaks) / _MANY_PEAKS)
+    reach = _REACH / np.sqrt(trust * len(peaks))
     steps = np.linspace(-1, 1, _STEPS)
     for width in (2 * reach, reach):  # around the quantiles' law, then around the best found
         scales = np.maximum(scale[:, None] * np.exp(width * steps), smallest)
@@ -157,22 +174,20 @@ def _laws(peaks: Floats, fitted: float) -> Floats:
         reduced = np.maximum(_gumbel((heights - mu[..., None]) / sigma[..., None], shape[..., None]), -30)
         density = -(1 + shape[..., None]) * reduced - np.exp(-reduced)
         likelihood = (np.maximum(density, -1e4) * sizes).sum(axis=-1) - count * np.log(sigma)
-        if above:
+        if first:
+            likelihood = likelihood + count * np.exp(-np.maximum(_gumbel((limit - mu) / sigma, shape), -30))
+        elif above:
             tail = _log_survival(_gumbel((limit - mu) / sigma, shape))
             likelihood = likelihood + above * np.maximum(tail, -1e4)
-        flat = likelihood.reshape(len(_SHAPES), -1)
+        flat = trust * likelihood.reshape(len(_SHAPES), -1)
         best = flat.argmax(axis=1)
         rows = np.arange(len(_SHAPES))
         location, scale = mu.reshape(flat.shape)[rows, best], sigma.reshape(flat.shape)[rows, best]
     # The grid's cells are as large for all shapes but for the unit of the location, which the flat prior of
     # location and log scale takes out again.
     weight = (flat + _LOG_PRIOR[:, None]).ravel()
-    laws = np.stack(
-        [mu.ravel(), sigma.ravel(), np.repeat(_SHAPES, flat.shape[1]), weight - logsumexp(weight)]
-    )
-    laws = laws[:, laws[3] > laws[3].max() - _NEGLIGIBLE]
-    laws[3] -= logsumexp(laws[3])
-    return laws
+    shapes = np.repeat(_SHAPES, flat.shape[1])
+    return np.stack([mu.ravel(), sigma.ravel(), shapes, weight - logsumexp(weight)])
 
 
 def _gumbel(heights: Floats, shape: Floats) -> Floats:
@@ -197,49 +212,3 @@ def _log_survival(reduced: Floats) -> Floats:
     exact = np.log(-np.expm1(-np.exp(-np.clip(reduced, -30, 30))))
     result: Floats = np.where(reduced > 30, -reduced, exact)
     return result
-
-
-def _peaks(
-    score: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_], lengths: tuple[float, float]
-) -> Floats:
-    """Heights of the pixels that are the largest around them, rising."""
-    values = np.where(valid, score, -np.inf)
-    radii = [_APART * length for length in lengths]
-    while True:
-        sides = [2 * max(1, round(radius)) + 1 for radius in radii]
-        largest = ndimage.maximum_filter(values, size=sides, mode="constant", cval=-np.inf)
-        peaks: Floats = values[(values == largest) & valid].astype(np.float64)
-        if len(peaks) <= _MOST_PEAKS or min(sides) > max(values.shape):
-            return np.sort(peaks)
-        radii = [max(1.0, radius) * np.sqrt(1.2 * len(peaks) / _MOST_PEAKS) for radius in radii]
-
-
-def _correlation_lengths(
-    score: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Lags along y and x at which the autocorrelation of the bulk falls below 1/e, in pixels."""
-    step = max(1, int(np.sqrt(valid.size) / 512))  # a few hundred thousand pixels tell enough
-    known = valid[::step, ::step]
-    if not known.any():
-        return 1.0, 1.0
-    values = np.asarray(score[::step, ::step], dtype=np.float64)
-    low, middle = np.quantile(values[known], [0.16, 0.5])
-    spread = max(middle - low, float(np.finfo(np.float32).tiny))
-    values = (values - middle) / spread
-    # Without the upper end, so that a defect's own size does not pass for the texture's correlation.
-    known = known & (values < 3.0)
-    bulk = np.where(known, np.clip(values, -3.0, 3.0), 0.0)
-    bulk = np.where(known, bulk - bulk[known].mean(), 0.0)
-    return tuple(step * _decay(bulk, known, axis) for axis in (0, 1))  # type: ignore[return-value]
-
-
-def _decay(values: Floats, known: npt.NDArray[np.bool_], axis: int) -> float:
-    values, known = np.moveaxis(values, axis, 0), np.moveaxis(known, axis, 0)
-    variance = np.square(values).sum() / known.sum()
-    longest = max(1, len(values) // _LAGS)  # a map of a few lengths only has no tail to speak of
-    for lag in range(1, longest + 1):
-        pairs = np.count_nonzero(known[lag:] & known[:-lag])
-        # Not a dot product: the threads of the BLAS library would get in the way of torch's.
-        if pairs and (values[lag:] * values[:-lag]).sum() / pairs < variance / np.e:
-            return float(lag)
-    return float(longest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ssdnet.local_statistics import LocalStatistics, leading_components, main_component
+from ssdnet.explanation.local_statistics import LocalStatistics, leading_components, main_component
 
 if TYPE_CHECKING:
     import numpy.typing as npt
