@@ -6,8 +6,9 @@ OUT ?= demo
 
 .PHONY: demo test test-fast lint format setup bench clean
 
-demo: setup ## find the defects of an embedded image and show where to look
+demo: setup ## find the defects of an embedded image, and none in the same cloth without them
 	$(BIN)/ssdnet demo -o $(OUT)
+	$(BIN)/ssdnet demo -o $(OUT) --clean
 
 test: lint ## lint, type-check and run every test
 	$(BIN)/pytest -n 2 --dist worksteal

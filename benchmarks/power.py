@@ -170,12 +170,13 @@ def _mean(judged: Sequence[Judged], figure: Callable[[Judged], float]) -> float:
 def _recall(one: Judged) -> float:
     defects, count = ndimage.label(one.truth, _NEIGHBOURS)
     near = ndimage.binary_dilation(one.found, _NEIGHBOURS)
-    return len(set(np.unique(defects[near])) - {0}) / count
+    return float(len(set(np.unique(defects[near])) - {0}) / count)
 
 
 def _false_regions(one: Judged) -> float:
     regions, count = ndimage.label(one.found, _NEIGHBOURS)
-    return count - len(set(np.unique(regions[ndimage.binary_dilation(one.truth, _NEIGHBOURS)])) - {0})
+    touching = set(np.unique(regions[ndimage.binary_dilation(one.truth, _NEIGHBOURS)])) - {0}
+    return float(count - len(touching))
 
 
 def _f1(found: Mask, truth: Mask) -> float:

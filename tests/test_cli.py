@@ -704,6 +704,27 @@ def test_demo_finds_its_way_from_the_picture_to_the_overlay(here: Path) -> None:
     assert {"demo.png", "demo.overlay.png", "demo.json"} <= set(files_in(here / "first look"))
 
 
+def test_demo_on_clean_cloth_finds_nothing(here: Path) -> None:
+    done = process("demo", "--clean", "-o", "clean")
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    assert text.startswith(f"{Path('clean/clean.png')}: nothing found")
+    assert "made without a defect: no false regions." in text
+    assert json.loads((here / "clean/clean.json").read_text())["regions"] == []
+
+
+def test_a_picture_of_things_is_called_one(here: Path) -> None:
+    import skimage.data
+
+    Pillow.fromarray(skimage.data.camera()).save("camera.png")
+    done = process("locate", "camera.png", "--detector", "rx", "--save", "json")
+    warning = "does not look like one texture"
+    assert warning in done.stderr.decode()
+    record = json.loads((here / "ssdnet-results/camera.json").read_text())
+    assert record["stationarity"] < 0.78
+    assert any(warning in note for note in record["notes"])
+
+
 def test_demo_counts_what_is_found() -> None:
     from ssdnet.cli.demo import _comparison
 

@@ -173,6 +173,8 @@ def test_the_demo_has_several_separate_defects() -> None:
     assert (areas > 300).sum() >= 3
     clean = samples.texture(demo.texture, (384, 512), seed=demo.seed)
     assert np.array_equal(demo.image[~demo.mask], clean[~demo.mask])
+    assert np.array_equal(samples.demo(clean=True).image, clean)
+    assert not samples.demo(clean=True).mask.any()
 
 
 def test_a_sample_cannot_be_changed() -> None:

@@ -25,15 +25,16 @@ _TOLERANCE = 3
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the picture and the results.",
 )
-def command(out: Path) -> int:
+@click.option("--clean", is_flag=True, help="The same cloth without defects: nothing is to be found.")
+def command(out: Path, clean: bool) -> int:
     """Make a picture of cloth with known defects, find them, and say how many were found."""
     from ssdnet import samples
     from ssdnet.batch import Settings, plan
     from ssdnet.cli.locate import look
     from ssdnet.cli.report import report_for_people
 
-    sample = samples.demo()
-    picture = out / "demo.png"
+    sample = samples.demo(clean=clean)
+    picture = out / ("clean.png" if clean else "demo.png")
     _write_picture(sample.image, picture)
     jobs = plan([str(picture)], out)
     code = look(jobs, Settings(), out, report_for_people(jobs, out))
@@ -72,6 +73,11 @@ def _comparison(labels: npt.NDArray[np.uint16], mask: npt.NDArray[np.bool_]) -> 
     found = len(np.unique(defects[labels > 0])) - int((defects[labels > 0] == 0).any())
     regions = set(np.unique(labels)) - {0}
     false = len(regions - set(np.unique(labels[near])))
+    if count == 0:
+        return (
+            "This picture was made without a defect: "
+            f"{false or 'no'} false region{'' if false == 1 else 's'}."
+        )
     return (
         f"This picture was made with {count} defects: {found} of {count} found, "
         f"{false} false region{'' if false == 1 else 's'}."

@@ -114,9 +114,14 @@ def sample(
     return _photograph(texture, () if defect is None else (defect,), size, seed, contrast)
 
 
-def demo() -> Sample:
-    """The built-in example: 384 x 512 pixels of twill with a knot, a stain and a hole."""
-    return _photograph("twill", ("knot", "stain", "hole"), (384, 512), _DEMO_SEED, 1.2)
+def demo(*, clean: bool = False) -> Sample:
+    """The built-in example: 384 x 512 pixels of twill with a knot, a stain and a hole.
+
+    Args:
+        clean: the same cloth without them.
+    """
+    defects = () if clean else ("knot", "stain", "hole")
+    return _photograph("twill", defects, (384, 512), _DEMO_SEED, 1.2)
 
 
 def _photograph(
