@@ -65,7 +65,7 @@ def clean_images(counts: Mapping[int, int], data: Path | None = None) -> Iterato
             seed = _FIRST_SEED + number
             for name in samples.TEXTURES:
                 yield CleanImage(name, side, number, samples.texture(name, (side, side), seed=seed))
-            generator = np.random.default_rng([side, seed])
+            generator = np.random.default_rng([side, seed, len(PICTURES)])
             noise = generator.normal(128, 25, (side, side, 3))
             yield CleanImage("white noise", side, number, _levels(noise))
             for name in PICTURES:

@@ -25,7 +25,7 @@ import torch
 from matplotlib.figure import Figure
 
 from clean_images import COUNTS, CleanImage, clean_images
-from kept_maps import ScoreMaps
+from kept_maps import ScoreMaps, read_map
 from ssdnet.calibration import assess
 from ssdnet.calibration.stationarity import STATIONARY, stationarity
 from ssdnet.image import read_image
@@ -88,7 +88,7 @@ def main() -> int:
         maps = ScoreMaps(arguments.out, name)
         maps.make(some, together=4)
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-            found = pool.map(_count, [maps] * len(some), [image.name for image in some], chunksize=20)
+            found = pool.map(_count, [maps.path(image) for image in some], chunksize=20)
             counted[name] = [
                 Counted(image.kind, image.side, textures[image.name], regions)
                 for image, regions in zip(some, found, strict=True)
@@ -108,8 +108,8 @@ def _stationary(image: CleanImage) -> bool:
     return stationarity(standardize(picture).pixels, picture.valid) >= STATIONARY
 
 
-def _count(maps: ScoreMaps, name: str) -> tuple[int, ...]:
-    assessment = assess(maps[name])
+def _count(path: Path) -> tuple[int, ...]:
+    assessment = assess(read_map(path))
     return tuple(len(assessment.regions(alarms)[1]) for alarms in ALARMS)
 
 
@@ -169,6 +169,8 @@ def plot(counted: dict[str, list[Counted]]) -> Figure:
     figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
     for number, (name, results) in enumerate(counted.items()):
         textures = [one for one in results if one.stationary]
+        if not textures:
+            continue
         axes = figure.add_subplot(rows, columns, number + 1, xscale="log", yscale="log")
         promised = np.array(ALARMS)
         axes.fill_between(promised, promised / 2, promised * 2, color="#d8e4ec", label="within a factor of 2")

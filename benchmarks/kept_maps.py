@@ -1,7 +1,8 @@
 """Raw score maps, made once for each detector and kept, so that what is done with them can change.
 
-A detector's maps are in a folder named after a digest of its code and settings: another detector, or another
-version of it, makes its own. They are made by as many processes as there are processors, of one thread each.
+A detector's maps are in a folder named after a digest of its code and settings, each in a file named after the
+image and a digest of its pixels; so another version of either makes its own. They are made by as many
+processes as there are processors, of one thread each.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ class Named(Protocol):
         ...
 
 
+def read_map(path: Path) -> Map:
+    """The map in a file, `(H, W)`."""
+    result: Map = np.load(path)
+    return result
+
+
 class ScoreMaps:
     """The maps of one detector."""
 
@@ -54,17 +61,16 @@ class ScoreMaps:
         """Keep them below `folder`."""
         self._detector, self._quality = detector, quality
         chosen = detectors.create(detector, quality)
-        code = code_digest(chosen, ["ssdnet.standardization"])
+        code = code_digest(chosen, ["ssdnet.standardization", "ssdnet.image.read"])
         digest = hashlib.sha256(repr((code, settings_of(chosen))).encode()).hexdigest()[:8]
         self._folder = folder / f"{chosen.name}-{digest}"
 
-    def __getitem__(self, name: str) -> Map:
-        """The map of an image, `(H, W)`."""
-        result: Map = np.load(self._folder / f"{name}.npy")
-        return result
-
-    def __contains__(self, name: str) -> bool:
-        return (self._folder / f"{name}.npy").exists()
+    def path(self, image: Named) -> Path:
+        """The file for the map of an image."""
+        pixels = np.ascontiguousarray(image.pixels)
+        digest = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
+        digest.update(pixels.tobytes())
+        return self._folder / f"{image.name}-{digest.hexdigest()[:8]}.npy"
 
     def make(self, images: Iterable[Named], *, together: int = 1) -> None:
         """Make those that are not there.
@@ -76,7 +82,7 @@ class ScoreMaps:
         self._folder.mkdir(parents=True, exist_ok=True)
         waiting = defaultdict(list)
         for image in images:
-            if image.name not in self:
+            if not self.path(image).exists():
                 waiting[image.pixels.shape].append(image)
         groups = [
             some[first : first + together]
@@ -99,4 +105,4 @@ class ScoreMaps:
         for image, result in zip(group, results, strict=True):
             data = io.BytesIO()
             np.save(data, result.anomaly_map)
-            write_file(self._folder / f"{image.name}.npy", data.getvalue())
+            write_file(self.path(image), data.getvalue())

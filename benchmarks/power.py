@@ -25,9 +25,9 @@ import torch
 from scipy import ndimage
 
 from core import CORE
-from kept_maps import ScoreMaps
+from kept_maps import ScoreMaps, read_map
 from ssdnet.calibration import assess
-from ssdnet.evaluation.datasets import check, find
+from ssdnet.evaluation.datasets import check, find, read_mask
 from ssdnet.evaluation.judging import truth_of
 from ssdnet.evaluation.metrics import pixel_figures
 from ssdnet.evaluation.reduction import reduce_map, reduce_mask
@@ -66,6 +66,8 @@ class Judged:
     surprise: Map
     """-log10 NFA."""
     found: Mask
+    false_regions: int
+    """Reported regions that do not touch the mask, nor a pixel beside it, at the image's full size."""
 
 
 def main() -> int:
@@ -88,25 +90,29 @@ def main() -> int:
         maps = ScoreMaps(arguments.out, name)
         maps.make(pairs, together=4)
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-            jobs = [pool.submit(_judge, maps, pair.name, pair.case, arguments.alarms) for pair in pairs]
+            jobs = [pool.submit(_judge, maps.path(pair), pair.case, arguments.alarms) for pair in pairs]
             judged = [job.result() for job in jobs]
         results[name] = [one for one in judged if one.truth.any() and not one.truth.all()]
     show(results, arguments.alarms)
     return 0
 
 
-def _judge(maps: ScoreMaps, name: str, case: Case, alarms: float) -> Judged:
+def _judge(path: Path, case: Case, alarms: float) -> Judged:
+    """Of an image with a mask."""
     truth = truth_of(case)
-    assert truth is not None  # noqa: S101 - only images with a mask come here
+    assert truth is not None  # noqa: S101
     shape = truth.shape[0], truth.shape[1]
-    assessment = assess(maps[name])
+    assessment = assess(read_map(path))
     labels, _ = assessment.regions(alarms)
+    assert case.mask is not None  # noqa: S101
+    near = ndimage.binary_dilation(read_mask(case.mask), _NEIGHBOURS)
     return Judged(
         case.set,
         truth,
         reduce_map(assessment.score, shape),
         reduce_map(-assessment.log10_nfa, shape),
         reduce_mask(labels > 0, shape),
+        len(set(np.unique(labels)) - set(np.unique(labels[near])) - {0}),
     )
 
 
@@ -120,7 +126,7 @@ def show(results: dict[str, list[Judged]], alarms: float) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, judged in results.items():
         found = _mean(judged, _recall)
-        false = _mean(judged, _false_regions)
+        false = _mean(judged, lambda one: one.false_regions)
         iou = _mean(judged, lambda one: _f1(one.found, one.truth) / (2 - _f1(one.found, one.truth)))
         f1 = _mean(judged, lambda one: _f1(one.found, one.truth))
         curves = _curves(judged)
@@ -171,12 +177,6 @@ def _recall(one: Judged) -> float:
     defects, count = ndimage.label(one.truth, _NEIGHBOURS)
     near = ndimage.binary_dilation(one.found, _NEIGHBOURS)
     return float(len(set(np.unique(defects[near])) - {0}) / count)
-
-
-def _false_regions(one: Judged) -> float:
-    regions, count = ndimage.label(one.found, _NEIGHBOURS)
-    touching = set(np.unique(regions[ndimage.binary_dilation(one.truth, _NEIGHBOURS)])) - {0}
-    return float(count - len(touching))
 
 
 def _f1(found: Mask, truth: Mask) -> float:

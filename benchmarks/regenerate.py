@@ -1,6 +1,8 @@
 """Measure everything in docs/benchmarks.md anew: runs the commands named there, and puts in what they print.
 
-    python benchmarks/regenerate.py DATA [--only fair rx] [--out benchmark-results]
+    python benchmarks/regenerate.py DATA [--only fair rx] [--out benchmark-results] [--page FILE.md]
+
+`--page` takes another page with such parts, as docs/calibration.md.
 
 A part of the page that a command makes stands between two comments:
 

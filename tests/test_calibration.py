@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.stats import norm
 
+from ssdnet.calibration import assess
 from ssdnet.calibration.null_model import SMALLEST_LOG10_NFA, fit_null
 
 
@@ -31,8 +32,8 @@ def test_clean_fields_alarm_no_more_often_than_promised(side, width, tail):
     # An image alarms with probability 1 - exp(-alarms) at most; binomial, four standard errors above it.
     for alarms, bound in {1.0: 0.77, 0.1: 0.18, 0.01: 0.04}.items():
         assert np.mean(np.array(smallest) <= np.log10(alarms)) <= bound
-    # Not so careful as to be useless: a Gaussian tail is lighter than the law that is fitted.
-    assert np.median(smallest) < 2
+    # Nor so careful as to be useless.
+    assert np.mean(np.array(smallest) <= 0) >= 0.1
 
 
 def test_a_defect_stands_out_and_hardly_moves_the_null():
@@ -48,7 +49,7 @@ def test_a_defect_stands_out_and_hardly_moves_the_null():
     assert model.log10_nfa(defective)[160:, 140:].min() > -2
 
 
-@pytest.mark.parametrize("shift", [4.0, 15.0])
+@pytest.mark.parametrize("shift", [6.0, 15.0])
 @pytest.mark.parametrize("scattered", [False, True])
 def test_thirty_percent_of_the_area_may_be_defective(scattered, shift):
     generator = np.random.default_rng(1)
@@ -67,7 +68,7 @@ def test_thirty_percent_of_the_area_may_be_defective(scattered, shift):
     assert model.scale < 1.5 * clean.scale
     log10_nfa = model.log10_nfa(score)
     found = (log10_nfa[defect] <= -2).mean()
-    assert found > (0.95 if shift == 15 else 0.02)
+    assert found > (0.95 if shift == 15 else 0.05)
     assert (log10_nfa[~defect] <= -2).mean() == 0
 
 
@@ -94,6 +95,18 @@ def test_correlation_length_follows_the_field():
     np.testing.assert_allclose(lengths, [4, 8, 16], rtol=0.35)
 
 
+@pytest.mark.parametrize("side", [256, 1024, 2048])
+def test_correlation_length_does_not_depend_on_the_size(side):
+    score = smooth_noise(np.random.default_rng(side), (side, side), 1.0)
+    # 1/e is reached at 2 exactly, so that noise decides between 2 and 3.
+    assert set(fit_null(score).correlation_length) <= {2.0, 3.0}
+
+
+def test_a_map_that_is_flat_but_for_its_upper_end_has_no_correlation():
+    score = np.maximum(np.random.default_rng(0).normal(size=(256, 256)), 0.3).astype(np.float32)
+    assert fit_null(score).correlation_length == (1.0, 1.0)
+
+
 def test_smaller_images_need_stronger_deviations():
     generator = np.random.default_rng(3)
     needed = []
@@ -114,7 +127,7 @@ def test_one_extreme_place_does_not_hide_another_nor_light_up_the_rest(outlier):
     score[200:204, 200:204] = outlier
     after = fit_null(score).log10_nfa(score)
     assert after[50:60, 50:60].max() < -2
-    np.testing.assert_allclose(after[:190], before[:190], atol=0.7)
+    np.testing.assert_allclose(after[:190].clip(-6), before[:190].clip(-6), atol=0.7)
 
 
 @pytest.mark.parametrize("unit", [1e-8, 1e-3, 1e6])
@@ -137,7 +150,8 @@ def test_too_few_pixels_tell_nothing():
     score[10, 10:13] = [1.0, 2.0, 300.0]
     model = fit_null(score)
     assert model.peaks < 5
-    assert np.nanmin(model.log10_nfa(score)) > -1
+    assert np.nanmin(model.log10_nfa(score)) == 6
+    assert assess(score).regions(1.0)[1] == ()
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-6, 5.0, 1e9])
@@ -157,7 +171,7 @@ def test_one_spot_on_a_flat_map_is_found_and_finite():
 
 def test_missing_pixels_stay_missing_and_do_not_count():
     generator = np.random.default_rng(4)
-    score = smooth_noise(generator, width=3.0)
+    score = smooth_noise(generator, width=6.0)
     whole = fit_null(score)
     score[:, 128:] = np.nan
     half = fit_null(score)
@@ -184,10 +198,15 @@ def test_more_peaks_than_needed_are_taken_further_apart():
     assert 100 < model.peaks <= 250
 
 
-@pytest.mark.parametrize(("tail", "sign"), [(-0.3, -1), (0.2, 1)])
-def test_the_shape_follows_the_peaks_as_far_as_the_prior_lets_it(tail, sign):
-    gumbel = -np.log(-np.log(np.random.default_rng(10).random((15, 15))))
-    score = np.zeros((150, 150), dtype=np.float32) - 5
-    score[5::10, 5::10] = np.expm1(tail * gumbel) / tail
-    model = fit_null(score)
-    assert sign * (model.shape + 0.07) > 0.03
+def test_the_shape_follows_the_peaks_as_far_as_the_prior_lets_it():
+    generator = np.random.default_rng(10)
+
+    def shape(tail):
+        score = np.full((150, 150), -5, dtype=np.float32)
+        gumbel = -np.log(-np.log(generator.random((15, 15))))
+        score[5::10, 5::10] = np.expm1(tail * gumbel) / tail
+        return fit_null(score).shape
+
+    light, heavy = (np.mean([shape(tail) for _ in range(10)]) for tail in (-0.3, 0.2))
+    assert light < -0.1
+    assert heavy > 0.0

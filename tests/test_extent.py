@@ -83,3 +83,27 @@ def test_where_a_level_is_above_many_of_the_peaks_extent_proves_nothing():
     many, few = (np.nanmin(gather(score, log10_nfa, LENGTHS, peaks).log10_nfa) for peaks in (PEAKS, 40))
     assert many < -3
     assert few == pytest.approx(0.9)
+
+
+def test_a_hot_spot_does_not_hide_the_rest_of_its_defect():
+    score, log10_nfa = np.zeros((64, 200), dtype=np.float32), np.full((64, 200), 3, dtype=np.float32)
+    score[30:34, 20:170], log10_nfa[30:34, 20:170] = 8, -6
+    score[31:33, 100:102], log10_nfa[31:33, 100:102] = 60, -40
+    labels, regions = find_regions(
+        score, gather(score, log10_nfa, LENGTHS, PEAKS).region_log10_nfa, alarms=1e-2, gap=(2, 2)
+    )
+    assert (labels[30:34, 20:170] > 0).mean() > 0.9
+    assert regions[0].log10_nfa == -40
+
+
+def test_the_most_unusual_place_of_a_region_of_some_extent_is_its_summit():
+    import dataclasses
+
+    import ssdnet
+
+    result = ssdnet.localize(np.random.default_rng(0).normal(size=(64, 64)), detector="rx")
+    score = np.zeros((64, 64), dtype=np.float32)
+    score[20:40, 10:40] = 1
+    score[33, 17] = 1.1
+    cone = dataclasses.replace(result, anomaly_map=score, log10_nfa=1 - 4 * np.minimum(score, 1))
+    assert cone.most_unusual == (17, 33)

@@ -54,6 +54,20 @@ def test_a_flat_picture_and_a_tiny_one_do_not_fail():
     assert 0 < judged(np.random.default_rng(0).integers(0, 255, (16, 16), dtype=np.uint8)) <= 1
 
 
+@pytest.mark.parametrize("shape", [(16, 6200), (6200, 16), (48, 5000)])
+def test_strips_do_not_fail(shape):
+    assert judged(np.random.default_rng(0).normal(size=shape)) > STATIONARY
+
+
+def test_only_the_region_of_interest_counts():
+    picture = skimage.data.camera()
+    box = slice(100, 260), slice(150, 310)
+    roi = np.zeros(picture.shape, dtype=np.uint8)
+    roi[box] = 255
+    inside = ssdnet.localize(picture, detector="rx", roi=roi)
+    assert inside.stationarity == pytest.approx(judged(picture[box]), abs=0.02)
+
+
 def test_the_result_and_its_json_say_so(tmp_path):
     result = ssdnet.localize(skimage.data.camera()[::2, ::2], detector="rx")
     assert any(WARNING in note for note in result.notes)

@@ -57,7 +57,8 @@ class Localization:
     """`(H, W)`, the detector's score, higher = more anomalous, NaN where the pixel is missing."""
     log10_nfa: npt.NDArray[np.float32] = field(repr=False)
     """`(H, W)`, log10 of the number of false alarms at that score, or of a region of that extent where it is
-    smaller; NaN where the pixel is missing."""
+    smaller; NaN where the pixel is missing. The mask is not this under a threshold: a region ends where its
+    score has fallen to 30 % of its peak."""
     labels: npt.NDArray[np.uint16] = field(repr=False)
     """`(H, W)`, 0 = normal or missing, otherwise the `id` of the region."""
     regions: tuple[Region, ...]
@@ -131,7 +132,9 @@ class Localization:
         # What little a constant image's score varies is rounding.
         if np.isclose(np.nanmin(self.anomaly_map), np.nanmax(self.anomaly_map), rtol=1e-4, atol=0):
             return None
-        y, x = np.unravel_index(np.nanargmin(self.log10_nfa), self.log10_nfa.shape)
+        # Of the pixels of a region that is unusual by its extent, the one that is most unusual by itself.
+        rarest = self.log10_nfa == np.nanmin(self.log10_nfa)
+        y, x = np.unravel_index(np.where(rarest, self.anomaly_map, -np.inf).argmax(), rarest.shape)
         return int(x), int(y)
 
     def to_dict(self) -> dict[str, Any]:

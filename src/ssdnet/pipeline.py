@@ -155,7 +155,7 @@ def localize_many(
         normal = None
         if detection.normal is not None:
             normal = layer(detection.normal, standardized, picture, box)
-        sameness = stationarity(standardized.pixels, picture.valid)
+        sameness = stationarity(standardized.pixels[(slice(None), *box)], picture.valid[box])
         calibrating = time.perf_counter() - start
         results.append(
             Localization(
@@ -164,7 +164,7 @@ def localize_many(
                 log10_nfa=found.log10_nfa,
                 labels=labels,
                 regions=regions,
-                pred_score=-float(np.nanmin(found.log10_nfa)),
+                pred_score=0.0 - float(np.nanmin(found.log10_nfa)),
                 alarms=float(alarms),
                 detector=chosen.name,
                 detector_settings=settings_of(chosen),

@@ -43,11 +43,17 @@ def find_regions(
     found, count = ndimage.label(joined, structure=_EIGHT_NEIGHBOURS)
     found[~mask] = 0
     numbers = np.arange(1, count + 1)
-    peaks = ndimage.maximum(score, found, numbers)
-    significance = ndimage.minimum(log10_nfa, found, numbers)
-    means = ndimage.mean(np.where(mask, score, 0), found, numbers)
-    areas = np.bincount(found.ravel(), minlength=count + 1)[1:]
-    centres = ndimage.center_of_mass(mask, found, numbers)
+    # Of the pixels inside only: they are few, and the image may be large.
+    y, x = np.nonzero(found)
+    owner, values = found[y, x] - 1, score[y, x]
+    peaks = np.full(count, -np.inf, dtype=np.float32)
+    np.maximum.at(peaks, owner, values)
+    significance = np.full(count, np.inf, dtype=np.float32)
+    np.minimum.at(significance, owner, log10_nfa[y, x])
+    areas = np.bincount(owner, minlength=count)
+    means, rows_mean, columns_mean = (
+        np.bincount(owner, weights=weights, minlength=count) / areas for weights in (values, y, x)
+    )
     boxes = ndimage.find_objects(found)
     # Ties are broken by the peak score and then by position, so that the numbering is stable.
     order = np.lexsort((numbers, -peaks, significance))
@@ -69,7 +75,7 @@ def find_regions(
                     int(rows.stop - rows.start),
                 ),
                 area=int(areas[index]),
-                centroid=(float(centres[index][1]), float(centres[index][0])),
+                centroid=(float(columns_mean[index]), float(rows_mean[index])),
                 peak_score=float(peaks[index]),
                 mean_score=float(means[index]),
                 log10_nfa=float(significance[index]),

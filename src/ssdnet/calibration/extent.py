@@ -13,7 +13,8 @@ alarms is the smaller of this and that of its most unusual pixel.
 
 How far a region reaches is another question than whether there is one. The score of a strong defect is
 unusual beyond its edge, as far as the detector's windows reach, and that of a weak one only at its core; so a
-region reaches to where the score has fallen to 30 % of its peak's height above the usual.
+region reaches to where the score has fallen to 30 % of the height above the usual that it has within a
+correlation length.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-_PEAK_LEVEL = 0.0  # log10 NFA above which a region with a significant pixel reaches out
+_PEAK_LEVEL = 0.0  # log10 NFA that a region with a significant pixel has at most, wherever it reaches
 _EXTENT_LEVELS = (0.5, 1.0)  # log10 NFA
 _MOST_ABOVE = 0.125  # share of the peaks: where more are above a level, what is above it is no region
 _DECAY = 0.7  # decades of NFA for each correlation length of sqrt(area)
@@ -61,14 +62,15 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
     regions = np.maximum(places, np.finfo(np.float32).tiny)
     usual = float(np.nanmedian(score))
     unit = correlation_length[0] * correlation_length[1]
+    window = [2 * int(np.ceil(length)) + 1 for length in correlation_length]
     for level in (_PEAK_LEVEL, *_EXTENT_LEVELS):
         if level != _PEAK_LEVEL and 10**level > _MOST_ABOVE * peaks:
             continue
-        above, count = ndimage.label(log10_nfa <= level, structure=_EIGHT_NEIGHBOURS)  # NaN compares False
+        labelled, count = ndimage.label(log10_nfa <= level, structure=_EIGHT_NEIGHBOURS)  # NaN compares False
         if count == 0:
             continue
-        inside = above > 0
-        owner, values = above[inside] - 1, score[inside]
+        inside = labelled > 0
+        owner, values = labelled[inside] - 1, score[inside]
         highest = np.full(count, -np.inf, dtype=np.float32)
         np.maximum.at(highest, owner, values)
         if level == _PEAK_LEVEL:
@@ -77,7 +79,10 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
         else:
             area = np.bincount(owner, minlength=count)
             significance = (level - _DECAY * np.sqrt(area / unit)).astype(np.float32)
-        reached = values >= (usual + _EDGE * (highest - usual))[owner]
+        # A hot spot in a long defect must not hide the rest of it: what counts is the peak close by.
+        around = ndimage.maximum_filter(np.where(inside, score, -np.inf), window)[inside]
+        peak = np.minimum(around, highest[owner])
+        reached = values >= usual + _EDGE * (peak - usual)
         found = np.where(reached, significance[owner], np.inf)
         regions[inside] = np.minimum(regions[inside], found)
         if level != _PEAK_LEVEL:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import logsumexp
 
-from ssdnet.calibration.peaks import correlation_lengths, peaks_of
+from ssdnet.calibration.peaks import cell_maxima, correlation_lengths, peaks_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,13 +37,15 @@ if TYPE_CHECKING:
 
 SMALLEST_LOG10_NFA = -300.0
 """Numbers of false alarms below 10 to this power are reported as this."""
+LARGEST_LOG10_NFA = 6.0
+"""What is reported where nothing is known."""
 
 _SHAPE_MEAN, _SHAPE_SPREAD = -0.07, 0.1
-"""Prior of the shape: what it is like in clean images of many kinds, counted on half of them."""
+"""Prior of the shape: what it is like in clean images of many kinds, see docs/calibration.md."""
 _MOST_PEAKS = 250
 """More are taken further apart, see `ssdnet.calibration.peaks`."""
 _FEWEST_PEAKS = 5
-"""Fewer tell nothing about a law."""
+"""Of fewer, as where one spot lies on a flat ground, the largest pixels of a grid of cells take the place."""
 _MANY_PEAKS = 20
 """Fewer lie within a few correlation lengths and tell less each: their likelihood counts by their share."""
 _FITTED, _FITTED_FIRST = 0.8, 0.5
@@ -57,8 +59,6 @@ _FEWEST_LEFT_OUT, _SHARE_LEFT_OUT = 6, 0.05
 _FEWEST_KEPT = 0.5
 """Share of the peaks that is never left out."""
 _ROUNDS = 6
-_BINS = 128
-"""Peaks are put together, neighbours in height, so that there are no more values than this."""
 _STEPS = 9
 """Of the grid of locations and of scales over which the posterior is summed."""
 _REACH = 4.0
@@ -92,6 +92,8 @@ class NullModel:
 
     def log10_nfa(self, score: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """log10 of the number of false alarms of each score; NaN stays NaN. Falls as the score rises."""
+        if np.isinf(self.scale):
+            return np.where(np.isnan(score), np.nan, np.float32(LARGEST_LOG10_NFA)).astype(np.float32)
         reduced = (score.astype(np.float64) - self.location) / self.scale
         # The function is smooth and monotone: a table is as good as evaluating it for each of many pixels.
         values = np.log10(self.peaks) + self._log_exceedance(_TABLE) / np.log(10)
@@ -100,8 +102,6 @@ class NullModel:
 
     def _log_exceedance(self, reduced: Floats) -> Floats:
         """Log of P(a normal peak is at least this high), averaged over the laws."""
-        if np.isinf(self.scale):
-            return np.zeros_like(reduced)
         location, scale, shape, log_weight = self.laws
         heights = (reduced[:, None] * self.scale + self.location - location) / scale
         result: Floats = logsumexp(_log_survival(_gumbel(heights, shape)) + log_weight, axis=1)
@@ -117,6 +117,8 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
     valid = np.isfinite(score)
     lengths = correlation_lengths(score, valid)
     peaks = peaks_of(score, valid, lengths, most=_MOST_PEAKS)
+    if len(peaks) < _FEWEST_PEAKS:
+        peaks = cell_maxima(score, valid)
     if len(peaks) < _FEWEST_PEAKS:
         return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, np.empty((4, 0)))
     kept = peaks
@@ -155,8 +157,7 @@ def _laws(peaks: Floats, *, first: bool) -> Floats:
     count = max(2, round((_FITTED_FIRST if first else _FITTED) * len(peaks)))
     above = len(peaks) - count
     limit = peaks[count - 1]
-    bins = np.array_split(peaks[:count], min(_BINS, count))
-    heights, sizes = np.array([some.mean() for some in bins]), np.array([len(some) for some in bins])
+    heights = peaks[:count]
     # What float32 cannot tell from a flat map is no spread.
     smallest = max(1e-6 * abs(limit), float(np.finfo(np.float32).tiny))
     standard = _from_gumbel(-np.log(-np.log(_QUANTILES))[:, None], _SHAPES)
@@ -173,7 +174,7 @@ def _laws(peaks: Floats, *, first: bool) -> Floats:
         mu, sigma = np.broadcast_arrays(locations[:, :, None], scales[:, None, :])
         reduced = np.maximum(_gumbel((heights - mu[..., None]) / sigma[..., None], shape[..., None]), -30)
         density = -(1 + shape[..., None]) * reduced - np.exp(-reduced)
-        likelihood = (np.maximum(density, -1e4) * sizes).sum(axis=-1) - count * np.log(sigma)
+        likelihood = np.maximum(density, -1e4).sum(axis=-1) - count * np.log(sigma)
         if first:
             likelihood = likelihood + count * np.exp(-np.maximum(_gumbel((limit - mu) / sigma, shape), -30))
         elif above:

@@ -36,7 +36,7 @@ def stationarity(pixels: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) 
         pixels: `(C, H, W)` standardised.
         valid: `(H, W)`; missing pixels and what borders on them do not count.
     """
-    step = max(1, max(valid.shape) // _LARGEST)
+    steps = [max(1, size // _LARGEST) for size in valid.shape]
     # Every pixel of some rows and columns: a reduced picture would be sharper the less it is reduced.
     grey = pixels.mean(axis=0)
     spread = float(grey[valid].std()) if valid.any() else 0.0
@@ -44,10 +44,11 @@ def stationarity(pixels: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) 
         return 1.0
     gradient = np.hypot(*(ndimage.gaussian_filter(grey, 1.0, order=order) for order in ((0, 1), (1, 0))))
     known = ~ndimage.binary_dilation(~valid, iterations=4)
-    gradient, known = gradient[::step, ::step], known[::step, ::step]
+    gradient, known = (values[:: steps[0], :: steps[1]] for values in (gradient, known))
     blocks = []
-    for rows in np.array_split(np.arange(known.shape[0]), _BLOCKS):
-        for columns in np.array_split(np.arange(known.shape[1]), _BLOCKS):
+    all_rows, all_columns = (np.array_split(np.arange(size), min(size, _BLOCKS)) for size in known.shape)
+    for rows in all_rows:
+        for columns in all_columns:
             inside = known[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             if np.count_nonzero(inside) >= max(16, inside.size // 3):
                 values = gradient[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][inside]

@@ -81,24 +81,26 @@ def explain(
         labels: `(H, W)`, `labels == region.id` inside a region.
         regions: most significant first.
     """
-    shared: dict[tuple[int, int, int, int], Surroundings] = {}
-    explained = []
+    places: dict[tuple[int, int, int, int], list[Region]] = {}
     for region in regions[:MOST_EXPLAINED]:
         rows, columns = place_of(region, labels)
-        key = rows.start, rows.stop, columns.start, columns.stop
-        if key not in shared:
-            shared[key] = Surroundings(
-                top=rows.start,
-                left=columns.start,
-                pixels=standardized.pixels[:, rows, columns],
-                offset=standardized.offset,
-                scale=standardized.scale,
-                score=score[rows, columns],
-                labels=labels[rows, columns],
-                valid=valid[rows, columns],
-            )
-        explained.append(dataclasses.replace(region, explanation=_explanation(shared[key], region)))
-    return (*explained, *regions[MOST_EXPLAINED:])
+        places.setdefault((rows.start, rows.stop, columns.start, columns.stop), []).append(region)
+    explained = {}
+    for (top, bottom, left, right), neighbours in places.items():  # one at a time: each holds many maps
+        rows, columns = slice(top, bottom), slice(left, right)
+        surroundings = Surroundings(
+            top=top,
+            left=left,
+            pixels=standardized.pixels[:, rows, columns],
+            offset=standardized.offset,
+            scale=standardized.scale,
+            score=score[rows, columns],
+            labels=labels[rows, columns],
+            valid=valid[rows, columns],
+        )
+        for region in neighbours:
+            explained[region.id] = _explanation(surroundings, region)
+    return tuple(dataclasses.replace(region, explanation=explained.get(region.id)) for region in regions)
 
 
 def _explanation(surroundings: Surroundings, region: Region) -> Explanation:

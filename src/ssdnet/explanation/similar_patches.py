@@ -69,8 +69,9 @@ def similar_patches(surroundings: Surroundings, patch: tuple[int, int, int]) -> 
     free = _sums(~surroundings.free, side) == 0
     if not known.any() or not free.any():
         return ()
-    planes = surroundings.components
-    target = planes[(slice(None), *inside)] * known
+    target = surroundings.components[(slice(None), *inside)] * known
+    # Where no patch may be, nothing extreme shall swamp the rounding of the transforms.
+    planes = np.where(surroundings.free, surroundings.components, 0)
     size = tuple(fft.next_fast_len(length, real=True) for length in surroundings.free.shape)
     spectrum = (
         fft.rfft2(np.square(planes).sum(axis=0), size) * fft.rfft2(known.astype(np.float32), size).conj()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HEADING = "in what way they differ"
 _OWN = "this region"
 _NEAREST = "most like it among normal places"
-_NONE_LIKE_IT = "no normal place is as large"
+_NONE_LIKE_IT = "no normal place to show"
 _WORDS, _CAPTION, _LINE = 9, 8, 16
 
 
