@@ -1,7 +1,7 @@
 """Raw score maps, made once for each detector and kept, so that what is done with them can change.
 
-A detector's maps are in a folder named after a digest of its code and settings, each in a file named after the
-image and a digest of its pixels; so another version of either makes its own. They are made by as many
+A detector's maps are in a folder named after a digest of its code and settings, each in a file named after
+the image and a digest of its pixels; so another version of either makes its own. They are made by as many
 processes as there are processors, of one thread each.
 """
 

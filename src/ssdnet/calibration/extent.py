@@ -13,8 +13,8 @@ alarms is the smaller of this and that of its most unusual pixel.
 
 How far a region reaches is another question than whether there is one. The score of a strong defect is
 unusual beyond its edge, as far as the detector's windows reach, and that of a weak one only at its core; so a
-region reaches to where the score has fallen to 30 % of the height above the usual that it has within a
-correlation length.
+region reaches to where the score has fallen to 30 % of the height above the usual that it has within three
+correlation lengths.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _EXTENT_LEVELS = (0.5, 1.0)  # log10 NFA
 _MOST_ABOVE = 0.125  # share of the peaks: where more are above a level, what is above it is no region
 _DECAY = 0.7  # decades of NFA for each correlation length of sqrt(area)
 _EDGE = 0.3  # share of the peak's height
+_CLOSE = 3.0  # correlation lengths within which the peak is looked for
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
@@ -62,7 +63,7 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
     regions = np.maximum(places, np.finfo(np.float32).tiny)
     usual = float(np.nanmedian(score))
     unit = correlation_length[0] * correlation_length[1]
-    window = [2 * int(np.ceil(length)) + 1 for length in correlation_length]
+    window = [2 * int(np.ceil(_CLOSE * length)) + 1 for length in correlation_length]
     for level in (_PEAK_LEVEL, *_EXTENT_LEVELS):
         if level != _PEAK_LEVEL and 10**level > _MOST_ABOVE * peaks:
             continue
