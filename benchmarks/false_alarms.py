@@ -181,9 +181,9 @@ def plot(counted: dict[str, list[Counted]]) -> Figure:
         means = _regions(textures).mean(axis=0)
         axes.plot(promised, np.where(means > 0, means, np.nan), "o-", color="#b3261e", markersize=4, zorder=3)
         axes.set(title=f"{name}: {len(textures)} images", xlim=(6e-4, 1.6), ylim=(2e-4, 6))
-        axes.set_xlabel("promised false regions an image")
+        axes.set_xlabel("promised")
         if number % columns == 0:
-            axes.set_ylabel("counted")
+            axes.set_ylabel("counted false regions an image")
     return figure
 
 
