@@ -49,6 +49,8 @@ DETECTORS = (
     "selfsim:2",
     "dip:2",
 )
+OURS = ("texture", "rx", "ssdnet")
+"""Detectors that get a table of kinds and sizes, too."""
 LARGEST_OF_FEW = 512
 """Side up to which images count where only some of each kind do, pixels."""
 
@@ -114,7 +116,7 @@ def _count(path: Path) -> tuple[int, ...]:
 
 
 def show(counted: dict[str, list[Counted]]) -> None:
-    """A table of the detectors, and one of kinds and sizes for each of them."""
+    """A table of the detectors, and one of kinds and sizes for each of ours."""
     header = " | ".join(f"alarms {alarms:g}" for alarms in ALARMS)
     dashes = " | ".join(["---"] * (2 + len(ALARMS)))
     print(
@@ -129,6 +131,8 @@ def show(counted: dict[str, list[Counted]]) -> None:
     for name, results in counted.items():
         print(_row(name, [one for one in results if not one.stationary]))
     for name, results in counted.items():
+        if name not in OURS:
+            continue
         textures = [one for one in results if one.stationary]
         print(f"\n`{name}` by kind and size:\n\n| clean images | images | {header} |\n| {dashes} |")
         groups: list[tuple[str, Callable[[Counted], bool]]] = [
