@@ -442,7 +442,7 @@ def test_the_record_and_the_picture_of_a_whole_run(tmp_path: Path) -> None:
 def test_the_picture_has_a_strip_only_when_something_is_found() -> None:
     result = localize(samples.texture("asphalt", (64, 64)))
     assert not result.regions
-    assert "in what way they differ" not in [text.get_text() for text in figure(result).texts]
+    assert "in what way each differs" not in [text.get_text() for text in figure(result).texts]
 
 
 @pytest.mark.parametrize("size", [(640, 640), (250, 2000), (2000, 60), (20, 640), (512, 16)])

@@ -284,7 +284,8 @@ def test_the_smallest_images_work(shape):
 
 @pytest.mark.slow
 def test_a_large_image_works():
-    image = np.tile(samples.texture("twill", (512, 512), seed=0), (8, 8, 1))
+    # Not one small picture repeated: a null model that sees the same peaks again and again learns little.
+    image = np.random.default_rng(0).integers(0, 255, (4096, 4096), dtype=np.uint8)
     image[3000:3030, 1000:1030] = 255
     result = ssdnet.localize(image)
     assert result.anomaly_map.shape == (4096, 4096)

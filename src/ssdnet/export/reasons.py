@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssdnet.export.layout import Box, Layout
     from ssdnet.localization import Localization
 
-_HEADING = "in what way they differ"
+_HEADING = "in what way each differs"
 _OWN = "this region"
 _NEAREST = "most like it among normal places"
 _NONE_LIKE_IT = "no normal place to show"
