@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 
 import ssdnet
@@ -95,7 +96,8 @@ class ScoreMaps:
         groups.sort(key=lambda group: -group[0].pixels.size)
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
             jobs = [pool.submit(self._make, group) for group in groups]
-            for job in track(as_completed(jobs), self._detector, len(jobs)):
+            console = Console(stderr=True)
+            for job in track(as_completed(jobs), self._detector, len(jobs), console=console):
                 job.result()
 
     def _make(self, group: list[Named]) -> None:
