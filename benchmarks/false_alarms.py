@@ -12,20 +12,16 @@ the result says so. Score maps are kept in OUT, so a run that was stopped goes o
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from clean_images import COUNTS, CleanImage, clean_images
-from kept_maps import ScoreMaps, read_map
+from kept_maps import ScoreMaps, read_map, workers
 from ssdnet.calibration import assess
 from ssdnet.calibration.stationarity import STATIONARY, stationarity
 from ssdnet.image import read_image
@@ -79,7 +75,7 @@ def main() -> int:
     arguments = parser.parse_args()
     counts = {side: min(count, arguments.images or count) for side, count in COUNTS.items()}
     images = list(clean_images(counts, arguments.data))
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+    with workers() as pool:
         textures = dict(
             zip([i.name for i in images], pool.map(_stationary, images, chunksize=20), strict=True)
         )
@@ -89,7 +85,7 @@ def main() -> int:
         some = [image for image in images if not few or _among_few(image, int(few))]
         maps = ScoreMaps(arguments.out, name)
         maps.make(some, together=4)
-        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        with workers() as pool:
             found = pool.map(_count, [maps.path(image) for image in some], chunksize=20)
             counted[name] = [
                 Counted(image.kind, image.side, textures[image.name], regions)

@@ -49,6 +49,11 @@ class Named(Protocol):
         ...
 
 
+def workers() -> ProcessPoolExecutor:
+    """As many processes as there are processors, of one thread each."""
+    return ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,))
+
+
 def read_map(path: Path) -> Map:
     """The map in a file, `(H, W)`."""
     result: Map = np.load(path)
@@ -94,7 +99,7 @@ class ScoreMaps:
             return
         # Large ones first, so that no process is left with one at the end.
         groups.sort(key=lambda group: -group[0].pixels.size)
-        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        with workers() as pool:
             jobs = [pool.submit(self._make, group) for group in groups]
             console = Console(stderr=True)
             for job in track(as_completed(jobs), self._detector, len(jobs), console=console):

@@ -12,20 +12,16 @@ makes the scores of two images comparable. Score maps are kept in OUT.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from core import CORE
-from kept_maps import ScoreMaps, read_map
+from kept_maps import ScoreMaps, read_map, workers
 from ssdnet.calibration import assess
 from ssdnet.evaluation.datasets import check, find, read_mask
 from ssdnet.evaluation.judging import truth_of
@@ -89,7 +85,7 @@ def main() -> int:
     for name in arguments.detectors:
         maps = ScoreMaps(arguments.out, name)
         maps.make(pairs, together=4)
-        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        with workers() as pool:
             jobs = [pool.submit(_judge, maps.path(pair), pair.case, arguments.alarms) for pair in pairs]
             judged = [job.result() for job in jobs]
         results[name] = [one for one in judged if one.truth.any() and not one.truth.all()]

@@ -71,6 +71,22 @@ def small_set(folder):
 
 
 @pytest.mark.slow
+def test_the_power_of_the_calibration_is_measured_on_the_core_sets(tmp_path):
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        from core import CORE
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    for name in CORE:
+        small_set(tmp_path / "data" / name)
+    done = run("power.py", tmp_path / "data", tmp_path / "out", "--detectors", "phot")
+    assert done.returncode == 0, done.stderr
+    assert "━" not in done.stdout  # progress is not a part of the page
+    assert sum(line.startswith("| phot | ") for line in done.stdout.splitlines()) == 2
+    assert all(f"| {name} | " in done.stdout for name in CORE)
+
+
+@pytest.mark.slow
 def test_a_page_is_made_anew_from_the_commands_it_names(tmp_path):
     small_set(tmp_path / "data" / "cloth")
     page = tmp_path / "page.md"
@@ -111,9 +127,13 @@ def test_a_part_that_the_page_does_not_have_is_named(tmp_path):
     assert "no part of 'magic'; there are: speed" in done.stderr
 
 
-def test_the_page_of_figures_names_commands_that_exist():
-    page = (BENCHMARKS.parent / "docs" / "benchmarks.md").read_text("utf-8")
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [("benchmarks", {"fair.py"}), ("calibration", {"false_alarms.py", "power.py", "explanations.py"})],
+)
+def test_the_pages_of_figures_name_commands_that_exist(name, commands):
+    page = (BENCHMARKS.parent / "docs" / f"{name}.md").read_text("utf-8")
     names = re.findall(r"<!-- output of benchmarks/(\w+\.py)", page)
-    assert "fair.py" in names
+    assert commands <= set(names)
     assert page.count("<!-- end of output -->") == len(names)
     assert all((BENCHMARKS / name).exists() for name in names)

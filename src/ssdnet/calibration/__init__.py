@@ -46,6 +46,8 @@ class Assessment:
 
     def placed(self, shape: tuple[int, int], box: tuple[slice, slice]) -> Assessment:
         """The same as a part of maps of another `shape`, all NaN outside of the rows and columns of `box`."""
+        if self.score.shape == shape:  # nothing lies outside, and a copy of a large map is not free
+            return self
         maps = []
         for values in (self.score, self.log10_nfa, self.region_log10_nfa):
             larger = np.full(shape, np.nan, dtype=np.float32)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ssdnet.explanation.surroundings import Surroundings
 
 _SPREADS = 4.0
-"""A difference is at least that many spreads of normal places. In synthetic and real clean places this gives
-words to 1 %, and to 84 % of the synthetic defects."""
+"""A difference is at least that many spreads of normal places: `benchmarks/explanations.py` counts how often
+that gives words to clean places and to defects."""
 _SCARCE = 2.0
 """Where only `n` places fit without overlap, their spread is uncertain: `1 + _SCARCE / n` times as many."""
 _PASSED = 0.99
