@@ -1,6 +1,6 @@
 """Measured against promised false alarms of each detector on clean images.
 
-    python benchmarks/false_alarms.py OUT [--data DATA] [--detectors texture rx ssdnet:8] [--plot FILE.png]
+    python benchmarks/false_alarms.py OUT [--data DATA] [--detectors texture rx dip:8] [--plot FILE.png]
 
 Clean images: see `clean_images.py`; at full count over 2 000 of them, from 64 to 2048 pixels. `NAME:N` takes
 only the first N of each kind and size, up to 512 pixels, of a detector that takes long. Counted are the
@@ -38,12 +38,12 @@ DETECTORS = (
     "rx",
     "patchpca",
     "phot",
-    "ssdnet:8",
-    "fca:4",
-    "aota:4",
-    "lowrank:2",
-    "selfsim:2",
-    "dip:2",
+    "ssdnet",
+    "fca",
+    "aota",
+    "lowrank",
+    "selfsim",
+    "dip:8",
 )
 OURS = ("texture", "rx", "ssdnet")
 """Detectors that get a table of kinds and sizes, too."""
@@ -72,12 +72,13 @@ def main() -> int:
     parser.add_argument("--detectors", nargs="+", default=DETECTORS, metavar="NAME[:N]")
     parser.add_argument("--images", type=int, help="of each kind and size at most")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--sides", type=int, nargs="+", default=list(COUNTS), choices=COUNTS)
     arguments = parser.parse_args()
-    counts = {side: min(count, arguments.images or count) for side, count in COUNTS.items()}
+    counts = {side: min(COUNTS[side], arguments.images or COUNTS[side]) for side in arguments.sides}
     images = list(clean_images(counts, arguments.data))
     with workers() as pool:
         textures = dict(
-            zip([i.name for i in images], pool.map(_stationary, images, chunksize=20), strict=True)
+            zip([i.name for i in images], pool.map(stationary, images, chunksize=20), strict=True)
         )
     counted: dict[str, list[Counted]] = {}
     for entry in arguments.detectors:
@@ -101,7 +102,8 @@ def _among_few(image: CleanImage, few: int) -> bool:
     return image.number < few and image.side <= LARGEST_OF_FEW
 
 
-def _stationary(image: CleanImage) -> bool:
+def stationary(image: CleanImage) -> bool:
+    """Whether a clean image passes for one texture."""
     picture = read_image(image.pixels)
     return stationarity(standardize(picture).pixels, picture.valid) >= STATIONARY
 

@@ -87,6 +87,41 @@ def test_the_power_of_the_calibration_is_measured_on_the_core_sets(tmp_path):
 
 
 @pytest.mark.slow
+def test_false_alarms_and_extents_are_counted_on_clean_images(tmp_path):
+    few = ("--images", 2, "--sides", 64)
+    counted = run(
+        "false_alarms.py", tmp_path, "--detectors", "phot", "rx:1", *few, "--plot", tmp_path / "plot.png"
+    )
+    assert counted.returncode == 0, counted.stderr
+    rows = re.findall(r"^\| (phot|rx) \| (\d+) \|", counted.stdout, re.MULTILINE)
+    images = {name: sum(int(number) for other, number in rows if other == name) for name in ("phot", "rx")}
+    assert images["phot"] == 34  # 17 kinds, of one texture or not
+    assert images["rx"] == 17
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.width > 200
+    extents = run("region_extents.py", tmp_path, "--detectors", "rx", *few)
+    assert extents.returncode == 0, extents.stderr
+    rows = [line for line in extents.stdout.splitlines() if line.startswith("| `rx` | ")]
+    assert rows
+    for row in rows:
+        numbers = [float(cell) for cell in row.strip("|").split("|")[4:]]
+        assert numbers == sorted(numbers, reverse=True)
+
+
+@pytest.mark.slow
+def test_most_defects_are_explained_and_most_clean_places_are_not():
+    done = run("explanations.py", "--seeds", 1)
+    assert done.returncode == 0, done.stderr
+    defects, clean = (
+        [[int(cell) for cell in line.split("|")[2:4]] for line in table.splitlines()[2:]]
+        for table in done.stdout.split("\n\n")
+    )
+    for rows, low, high in ((defects, 0.7, 1.0), (clean, 0.0, 0.1)):
+        shown, explained = np.sum(rows, axis=0)
+        assert low <= explained / shown <= high
+
+
+@pytest.mark.slow
 def test_a_page_is_made_anew_from_the_commands_it_names(tmp_path):
     small_set(tmp_path / "data" / "cloth")
     page = tmp_path / "page.md"
@@ -129,7 +164,10 @@ def test_a_part_that_the_page_does_not_have_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "commands"),
-    [("benchmarks", {"fair.py"}), ("calibration", {"false_alarms.py", "power.py", "explanations.py"})],
+    [
+        ("benchmarks", {"fair.py"}),
+        ("calibration", {"false_alarms.py", "region_extents.py", "power.py", "explanations.py"}),
+    ],
 )
 def test_the_pages_of_figures_name_commands_that_exist(name, commands):
     page = (BENCHMARKS.parent / "docs" / f"{name}.md").read_text("utf-8")

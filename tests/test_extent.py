@@ -20,22 +20,20 @@ def blob(side: int, log10_nfa: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_weak_region_is_chance_when_small_and_certain_when_large():
-    small, large = (np.nanmin(gather(*blob(side, 0.9), LENGTHS, PEAKS).region_log10_nfa) for side in (4, 20))
+    small, large = (np.nanmin(gather(*blob(side, 0.9), LENGTHS, PEAKS)[1]) for side in (4, 20))
     assert small > -1
     assert large == pytest.approx(1 - 0.7 * 20 / 2, abs=1e-5)
 
 
 def test_a_strong_pixel_needs_no_extent():
     score, log10_nfa = blob(1, -4)
-    evidence = gather(score, log10_nfa, LENGTHS, PEAKS)
-    assert np.nanmin(evidence.region_log10_nfa) == np.nanmin(evidence.log10_nfa) == -4
+    for values in gather(score, log10_nfa, LENGTHS, PEAKS):
+        assert np.nanmin(values) == -4
 
 
 def test_extent_counts_in_correlation_lengths():
     score, log10_nfa = blob(12, 0.4)
-    short, long = (
-        np.nanmin(gather(score, log10_nfa, size, PEAKS).log10_nfa) for size in (LENGTHS, (6.0, 6.0))
-    )
+    short, long = (np.nanmin(gather(score, log10_nfa, size, PEAKS)[0]) for size in (LENGTHS, (6.0, 6.0)))
     assert short < -3 < -1 < long
 
 
@@ -43,9 +41,8 @@ def test_a_region_ends_at_thirty_percent_of_its_peak():
     distance = np.abs(np.arange(81) - 40.0)
     score = np.tile(np.maximum(10 - distance, 0).astype(np.float32), (81, 1))
     log10_nfa = (2 - score).astype(np.float32)
-    labels, regions = find_regions(
-        score, gather(score, log10_nfa, (100.0, 100.0), PEAKS).region_log10_nfa, alarms=1e-2
-    )
+    _, region_log10_nfa = gather(score, log10_nfa, (100.0, 100.0), PEAKS)
+    labels, regions = find_regions(score, region_log10_nfa, alarms=1e-2)
     assert len(regions) == 1
     assert regions[0].log10_nfa == -8
     assert score[labels > 0].min() == pytest.approx(3)
@@ -56,16 +53,34 @@ def test_the_most_unusual_place_has_the_significance_of_the_first_region():
     score = generator.normal(size=(96, 96)).astype(np.float32)
     score[30:50, 30:50] += 1
     log10_nfa = (3 - 1.5 * score).astype(np.float32)
-    evidence = gather(score, log10_nfa, LENGTHS, PEAKS)
-    _, regions = find_regions(score, evidence.region_log10_nfa, alarms=0.1)
-    assert regions[0].log10_nfa == pytest.approx(float(np.nanmin(evidence.log10_nfa)))
+    shared, region_log10_nfa = gather(score, log10_nfa, LENGTHS, PEAKS)
+    _, regions = find_regions(score, region_log10_nfa, alarms=0.1)
+    assert regions[0].log10_nfa == pytest.approx(float(np.nanmin(shared)))
+
+
+def test_the_core_of_a_weak_defect_outranks_the_rim_of_a_strong_one():
+    profile = np.exp(-np.square(np.hypot(*np.mgrid[-40:41, -40:41]) / 8)).astype(np.float32)
+    core, rim = profile > 0.9, (profile > 0.1) & (profile < 0.2)
+    weak, strong = (2 - 8 * np.log10(1 + height * profile) for height in (12, 1000))
+    assert strong[rim].max() < weak[core].min()
+    weak_shared, strong_shared = (
+        gather(height * profile, log10_nfa, (8.0, 8.0), PEAKS)[0]
+        for height, log10_nfa in ((12, weak), (1000, strong))
+    )
+    assert strong_shared[rim].min() > weak_shared[core].max()
+    assert (weak_shared.min(), strong_shared.min()) == (weak.min(), strong.min())
+
+
+def test_far_from_all_that_is_significant_a_pixel_has_its_own_number():
+    score, log10_nfa = blob(4, -3)
+    shared, _ = gather(score, log10_nfa, LENGTHS, PEAKS)
+    np.testing.assert_array_equal(shared[30:, 40:], log10_nfa[30:, 40:])
 
 
 def test_missing_pixels_stay_missing():
     score, log10_nfa = blob(8, -3)
     score[12, 22] = log10_nfa[12, 22] = np.nan
-    evidence = gather(score, log10_nfa, LENGTHS, PEAKS)
-    for values in (evidence.log10_nfa, evidence.region_log10_nfa):
+    for values in gather(score, log10_nfa, LENGTHS, PEAKS):
         np.testing.assert_array_equal(np.isnan(values), np.isnan(score))
 
 
@@ -80,7 +95,7 @@ def test_pieces_no_further_apart_than_the_gap_are_one_region():
 
 def test_where_a_level_is_above_many_of_the_peaks_extent_proves_nothing():
     score, log10_nfa = blob(20, 0.9)
-    many, few = (np.nanmin(gather(score, log10_nfa, LENGTHS, peaks).log10_nfa) for peaks in (PEAKS, 40))
+    many, few = (np.nanmin(gather(score, log10_nfa, LENGTHS, peaks)[0]) for peaks in (PEAKS, 40))
     assert many < -3
     assert few == pytest.approx(0.9)
 
@@ -89,9 +104,8 @@ def test_a_hot_spot_does_not_hide_the_rest_of_its_defect():
     score, log10_nfa = np.zeros((64, 200), dtype=np.float32), np.full((64, 200), 3, dtype=np.float32)
     score[30:34, 20:170], log10_nfa[30:34, 20:170] = 8, -6
     score[31:33, 100:102], log10_nfa[31:33, 100:102] = 60, -40
-    labels, regions = find_regions(
-        score, gather(score, log10_nfa, LENGTHS, PEAKS).region_log10_nfa, alarms=1e-2, gap=(2, 2)
-    )
+    _, region_log10_nfa = gather(score, log10_nfa, LENGTHS, PEAKS)
+    labels, regions = find_regions(score, region_log10_nfa, alarms=1e-2, gap=(2, 2))
     assert (labels[30:34, 20:170] > 0).mean() > 0.9
     assert regions[0].log10_nfa == -40
 

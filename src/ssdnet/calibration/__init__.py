@@ -40,7 +40,7 @@ class Assessment:
     null: NullModel
     """What it does where all is normal."""
     log10_nfa: Floats
-    """`(H, W)`, log10 NFA of the pixel, or of the extent of its region if that is smaller."""
+    """`(H, W)`, log10 NFA of what is most significant close by, as far as the pixel takes part in it."""
     region_log10_nfa: Floats
     """`(H, W)`, that of the region which the pixel belongs to; above 0 outside of all."""
 
@@ -74,5 +74,5 @@ def assess(score: Floats) -> Assessment:
         score: `(H, W)` float32, higher = more anomalous, NaN where missing, finite somewhere.
     """
     null = fit_null(score)
-    evidence = gather(score, null.log10_nfa(score), null.correlation_length, null.peaks)
-    return Assessment(score, null, evidence.log10_nfa, evidence.region_log10_nfa)
+    log10_nfa, region_log10_nfa = gather(score, null.log10_nfa(score), null.correlation_length, null.peaks)
+    return Assessment(score, null, log10_nfa, region_log10_nfa)

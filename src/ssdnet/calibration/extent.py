@@ -14,12 +14,18 @@ alarms is the smaller of this and that of its most unusual pixel.
 How far a region reaches is another question than whether there is one. The score of a strong defect is
 unusual beyond its edge, as far as the detector's windows reach, and that of a weak one only at its core; so a
 region reaches to where the score has fallen to 30 % of the height above the usual that it has within three
-correlation lengths.
+correlation lengths. For the same reason a pixel's own number says little of whether it belongs to the defect:
+the rim of a strong one is rarer than the core of a weak one. So each pixel takes part in what is most
+significant close by as far as its score reaches up to the peak there: with NFA_0 of the pixel alone, NFA_1 of
+the most significant region and h the height above the usual within three correlation lengths,
+
+    log10 NFA = max(log10 NFA_0, 0) + h / max h * min(log10 NFA_1, 0)
+
+It is that of the region at the peak, and what is compared between images with one threshold.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,17 +45,9 @@ _CLOSE = 3.0  # correlation lengths within which the peak is looked for
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """How unusual each place is, by itself and together with its neighbours; NaN where missing."""
-
-    log10_nfa: Floats = field(repr=False)
-    """`(H, W)`, log10 NFA of the pixel, or of the extent of its region if that is smaller."""
-    region_log10_nfa: Floats = field(repr=False)
-    """`(H, W)`, that of the region which the pixel belongs to; above 0 outside of all."""
-
-
-def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float], peaks: int) -> Evidence:
+def gather(
+    score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float], peaks: int
+) -> tuple[Floats, Floats]:
     """Judge neighbouring pixels together.
 
     Args:
@@ -57,13 +55,22 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
         log10_nfa: `(H, W)`, that of each pixel alone, NaN where missing.
         correlation_length: of the map along y and x, pixels.
         peaks: number of peaks of the map, see `ssdnet.calibration`.
+
+    Returns:
+        Two maps of log10 NFA, `(H, W)`, NaN where missing: of what is most significant close by, as far as
+        the pixel takes part in it; and of the region which the pixel belongs to, above 0 outside of all.
     """
-    places = np.asarray(log10_nfa, dtype=np.float32).copy()
     # Who accepts more than one false region an image gets each pixel that stands out as much.
-    regions = np.maximum(places, np.finfo(np.float32).tiny)
-    usual = float(np.nanmedian(score))
-    unit = correlation_length[0] * correlation_length[1]
+    regions = np.maximum(log10_nfa, np.finfo(np.float32).tiny)
+    if not np.nanmin(log10_nfa) <= max(_EXTENT_LEVELS):
+        return log10_nfa, regions
+    height = np.maximum(np.nan_to_num(score - np.nanmedian(score)), 0)
     window = [2 * int(np.ceil(_CLOSE * length)) + 1 for length in correlation_length]
+    # A hot spot in a long defect must not hide the rest of it: what counts is the peak close by.
+    close = ndimage.maximum_filter(height, window)
+    unit = correlation_length[0] * correlation_length[1]
+    significant = np.minimum(np.nan_to_num(log10_nfa), 0)
+    summits = np.full_like(log10_nfa, np.inf)  # each region's own number at its summit, whatever is beside it
     for level in (_PEAK_LEVEL, *_EXTENT_LEVELS):
         if level != _PEAK_LEVEL and 10**level > _MOST_ABOVE * peaks:
             continue
@@ -71,8 +78,8 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
         if count == 0:
             continue
         inside = labelled > 0
-        owner, values = labelled[inside] - 1, score[inside]
-        highest = np.full(count, -np.inf, dtype=np.float32)
+        owner, values = labelled[inside] - 1, height[inside]
+        highest = np.zeros(count, dtype=np.float32)
         np.maximum.at(highest, owner, values)
         if level == _PEAK_LEVEL:
             significance = np.full(count, np.inf, dtype=np.float32)
@@ -80,12 +87,12 @@ def gather(score: Floats, log10_nfa: Floats, correlation_length: tuple[float, fl
         else:
             area = np.bincount(owner, minlength=count)
             significance = (level - _DECAY * np.sqrt(area / unit)).astype(np.float32)
-        # A hot spot in a long defect must not hide the rest of it: what counts is the peak close by.
-        around = ndimage.maximum_filter(np.where(inside, score, -np.inf), window)[inside]
-        peak = np.minimum(around, highest[owner])
-        reached = values >= usual + _EDGE * (peak - usual)
+        reached = values >= _EDGE * np.minimum(close[inside], highest[owner])
         found = np.where(reached, significance[owner], np.inf)
         regions[inside] = np.minimum(regions[inside], found)
-        if level != _PEAK_LEVEL:
-            places[inside] = np.minimum(places[inside], found)
-    return Evidence(places, regions)
+        significant[inside] = np.minimum(significant[inside], found)
+        found = np.where(values == highest[owner], found, np.inf)
+        summits[inside] = np.minimum(summits[inside], found)
+    part = height / np.maximum(close, np.finfo(np.float32).tiny)
+    shared = np.maximum(log10_nfa, 0) + part * ndimage.minimum_filter(significant, window)
+    return np.minimum(shared, summits).astype(np.float32), regions

@@ -11,7 +11,8 @@ The null model (a-contrario detection, Desolneux, Moisan & Morel, 'From Gestalt 
    of it, so there is a prior: what the shapes of many clean images are like (docs/calibration.md).
 3. The law is fitted to the lower 80 % of the peaks; of the rest only their number counts. Where more peaks
    stand out than chance explains, they are left out and the law is fitted again, until no more do; so a
-   strong defect on up to 30 % of the map neither shapes the law nor hides itself.
+   strong defect on up to 30 % of the map neither shapes the law nor hides itself. Not of fewer than 20
+   peaks, where the law is too uncertain to tell.
 4. What the peaks leave open of location, scale and shape is averaged over: the fewer there are, the stronger
    a deviation must be.
 5. NFA(s) = number of peaks x P(a normal peak is at least s).
@@ -47,7 +48,8 @@ _MOST_PEAKS = 250
 _FEWEST_PEAKS = 5
 """Of fewer, as where one spot lies on a flat ground, the largest pixels of a grid of cells take the place."""
 _MANY_PEAKS = 20
-"""Fewer lie within a few correlation lengths and tell less each: their likelihood counts by their share."""
+"""Fewer lie within a few correlation lengths and tell less each: their likelihood counts by their share, and
+none of them is left out."""
 _FITTED, _FITTED_FIRST = 0.8, 0.5
 """Lower part of the peaks whose heights count; at first less, as nothing has been left out yet."""
 _ROBUST = 0.6
@@ -131,7 +133,8 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
         normal = peaks[_null(likely, peaks, lengths).log10_nfa(peaks) > _OUTLYING]
         fewest = int(np.ceil(max(_FEWEST_KEPT * len(peaks), _FEWEST_PEAKS)))
         normal = normal if len(normal) >= fewest else peaks[:fewest]
-        if len(peaks) - len(normal) < max(_FEWEST_LEFT_OUT, _SHARE_LEFT_OUT * len(peaks)):
+        fewest_out = max(_FEWEST_LEFT_OUT, _SHARE_LEFT_OUT * len(peaks))
+        if len(peaks) < _MANY_PEAKS or len(peaks) - len(normal) < fewest_out:
             normal = peaks
         if round_ > 0 and len(normal) == len(kept):
             break
