@@ -1,6 +1,6 @@
 """Measured against promised false alarms of each detector on clean images.
 
-    python benchmarks/false_alarms.py OUT [--data DATA] [--detectors texture rx dip:8] [--plot FILE.png]
+    python benchmarks/false_alarms.py OUT [--data DATA] [--detectors texture rx dip:2] [--plot FILE.png]
 
 Clean images: see `clean_images.py`; at full count over 2 000 of them, from 64 to 2048 pixels. `NAME:N` takes
 only the first N of each kind and size, up to 512 pixels, of a detector that takes long. Counted are the
@@ -43,7 +43,7 @@ DETECTORS = (
     "aota",
     "lowrank",
     "selfsim",
-    "dip:8",
+    "dip:2",
 )
 OURS = ("texture", "rx", "ssdnet")
 """Detectors that get a table of kinds and sizes, too."""
