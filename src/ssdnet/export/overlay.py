@@ -163,7 +163,7 @@ def _add_scale(result: Figure, layout: Layout, scale: ScalarMappable, alarms: fl
     x, y, _, tall = layout.scale
     meaning, limit_words = (
         "log10 NFA: how often chance alone does this",
-        "red line: the limit; a region whose summit is rarer is reported",
+        "red line: the limit; regions that pass it are reported",
     )
     if layout.stacked:
         write(result, layout, (x, y - 14), f"{meaning}; {limit_words}", 8.5)
