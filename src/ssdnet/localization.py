@@ -57,7 +57,7 @@ class Localization:
     """`(H, W)`, the detector's score, higher = more anomalous, NaN where the pixel is missing."""
     log10_nfa: npt.NDArray[np.float32] = field(repr=False)
     """`(H, W)`, log10 of a number of false alarms, comparable between images; NaN where the pixel is missing.
-    At the peak of a region it is that of the region and rises towards its edge, in proportion to the score.
+    At the peak of a region it is that of the region, and rises towards its edge as the score falls.
     The mask is not this under a threshold: a region ends where its score has fallen to 30 % of its peak."""
     labels: npt.NDArray[np.uint16] = field(repr=False)
     """`(H, W)`, 0 = normal or missing, otherwise the `id` of the region."""

@@ -19,9 +19,10 @@ the rim of a strong one is rarer than the core of a weak one. So each pixel take
 significant close by as far as its score reaches up to the peak there: with NFA_0 of the pixel alone, NFA_1 of
 the most significant region and h the height above the usual within three correlation lengths,
 
-    log10 NFA = max(log10 NFA_0, 0) + h / max h * min(log10 NFA_1, 0)
+    log10 NFA = max(log10 NFA_0, 0) + (h / max h)^1.5 min(log10 NFA_1, 0)
 
-It is that of the region at the peak, and what is compared between images with one threshold.
+It is that of the region at the peak, and what is compared between images with one threshold. The power was
+chosen on images with masks (docs/lab-notes.md).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _MOST_ABOVE = 0.125  # share of the peaks: where more are above a level, what is
 _DECAY = 0.7  # decades of NFA for each correlation length of sqrt(area)
 _EDGE = 0.3  # share of the peak's height
 _CLOSE = 3.0  # correlation lengths within which the peak is looked for
+_SHARED = 1.5  # power of a pixel's share of the height of the peak close by
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
@@ -93,6 +95,6 @@ def gather(
         significant[inside] = np.minimum(significant[inside], found)
         found = np.where(values == highest[owner], found, np.inf)
         summits[inside] = np.minimum(summits[inside], found)
-    part = height / np.maximum(close, np.finfo(np.float32).tiny)
+    part = (height / np.maximum(close, np.finfo(np.float32).tiny)) ** _SHARED
     shared = np.maximum(log10_nfa, 0) + part * ndimage.minimum_filter(significant, window)
     return np.minimum(shared, summits).astype(np.float32), regions
