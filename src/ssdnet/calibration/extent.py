@@ -66,13 +66,15 @@ def gather(
     regions = np.maximum(log10_nfa, np.finfo(np.float32).tiny)
     if not np.nanmin(log10_nfa) <= max(_EXTENT_LEVELS):
         return log10_nfa, regions
-    height = np.maximum(np.nan_to_num(score - np.nanmedian(score)), 0)
+    height = score - np.nanmedian(score)
+    np.maximum(np.nan_to_num(height, copy=False), 0, out=height)
     window = [2 * int(np.ceil(_CLOSE * length)) + 1 for length in correlation_length]
     # A hot spot in a long defect must not hide the rest of it: what counts is the peak close by.
     close = ndimage.maximum_filter(height, window)
     unit = correlation_length[0] * correlation_length[1]
-    significant = np.minimum(np.nan_to_num(log10_nfa), 0)
-    summits = np.full_like(log10_nfa, np.inf)  # each region's own number at its summit, whatever is beside it
+    significant = np.nan_to_num(log10_nfa)
+    np.minimum(significant, 0, out=significant)
+    summits = []
     for level in (_PEAK_LEVEL, *_EXTENT_LEVELS):
         if level != _PEAK_LEVEL and 10**level > _MOST_ABOVE * peaks:
             continue
@@ -93,8 +95,13 @@ def gather(
         found = np.where(reached, significance[owner], np.inf)
         regions[inside] = np.minimum(regions[inside], found)
         significant[inside] = np.minimum(significant[inside], found)
-        found = np.where(values == highest[owner], found, np.inf)
-        summits[inside] = np.minimum(summits[inside], found)
-    part = (height / np.maximum(close, np.finfo(np.float32).tiny)) ** _SHARED
-    shared = np.maximum(log10_nfa, 0) + part * ndimage.minimum_filter(significant, window)
-    return np.minimum(shared, summits).astype(np.float32), regions
+        summit = values == highest[owner]
+        summits.append((np.flatnonzero(inside)[summit], found[summit]))
+    height /= np.maximum(close, np.finfo(np.float32).tiny)
+    height **= _SHARED
+    ndimage.minimum_filter(significant, window, output=significant)
+    shared = np.maximum(log10_nfa, 0)
+    shared += height * significant
+    for index, number in summits:  # a region has its own number at its summit, whatever is beside it
+        shared.flat[index] = np.minimum(shared.flat[index], number)
+    return shared, regions
