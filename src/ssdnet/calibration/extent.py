@@ -3,8 +3,8 @@
 How many of the regions above a low level chance gives falls off with their size. In a Gaussian field the area
 of such a region is exponential (Friston et al., 'Assessing the significance of focal activations using their
 spatial extent', Human Brain Mapping 1, 1994); anomaly maps have heavier tails. Counted on clean images, of
-`texture` and `rx` alike, the number of regions with an area of at least A falls by a factor of five or more
-for each correlation length that the side of a square of the same area grows by:
+`texture` and `rx`, the number of regions with an area of at least A falls by a factor of about five for each
+correlation length that the side of a square of the same area grows by, in large maps by less:
 
     log10 NFA = u - 0.7 sqrt(A / (l_y l_x))        of a region above the level of log10 NFA u = 0.5 and 1
 
