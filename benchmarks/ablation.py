@@ -28,8 +28,8 @@ from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.detectors.ssdnet.evidence import residual_distance
 from ssdnet.detectors.texture import Texture
-from ssdnet.fusion import fuse
-from ssdnet.statistics import smooth
+from ssdnet.maths.fusion import fuse
+from ssdnet.maths.smoothing import smooth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

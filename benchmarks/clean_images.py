@@ -19,7 +19,7 @@ from scipy import fft
 from scipy.signal.windows import tukey
 
 from ssdnet import samples
-from ssdnet.evaluation.datasets import check, find
+from ssdnet.evaluation.data.datasets import check, find
 from ssdnet.image import read_image
 
 if TYPE_CHECKING:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssdnet import samples
+from ssdnet.calibration.regions import find_regions
 from ssdnet.explanation import explain
 from ssdnet.image import read_image
-from ssdnet.regions import find_regions
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from ssdnet.explanation import Explanation
+    from ssdnet.result import Explanation
 
     Mask = npt.NDArray[np.bool_]
 

@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING
 import torch
 
 from core import CORE
-from ssdnet.evaluation.datasets import check, find
-from ssdnet.evaluation.figures import FIGURES
-from ssdnet.evaluation.plots import time_against_accuracy
-from ssdnet.evaluation.provenance import provenance
-from ssdnet.evaluation.report import write_report
-from ssdnet.evaluation.runner import Settings, contenders, run
-from ssdnet.evaluation.summary import summarize
-from ssdnet.evaluation.synthetic import synthesize
-from ssdnet.evaluation.tables import DISTURBED, headline, number, scope
+from ssdnet.evaluation.data.datasets import check, find
+from ssdnet.evaluation.data.synthetic import synthesize
+from ssdnet.evaluation.measure.provenance import provenance
+from ssdnet.evaluation.measure.runner import Settings, contenders, run
+from ssdnet.evaluation.report.figures import FIGURES
+from ssdnet.evaluation.report.files import write_report
+from ssdnet.evaluation.report.plots import time_against_accuracy
+from ssdnet.evaluation.report.summary import summarize
+from ssdnet.evaluation.report.tables import DISTURBED, headline, number, scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ssdnet.detectors.protocol import Detector
-    from ssdnet.evaluation.datasets import Case
-    from ssdnet.evaluation.runner import Task
-    from ssdnet.evaluation.summary import Summary
+    from ssdnet.evaluation.data.datasets import Case
+    from ssdnet.evaluation.measure.runner import Task
+    from ssdnet.evaluation.report.summary import Summary
 
 OURS = ("ssdnet", "texture", "rx")
 """Detectors of this project; the others are rebuilt from their papers."""

@@ -23,9 +23,9 @@ from matplotlib.figure import Figure
 from clean_images import COUNTS, CleanImage, clean_images
 from kept_maps import ScoreMaps, read_map, workers
 from ssdnet.calibration import assess
-from ssdnet.calibration.stationarity import STATIONARY, stationarity
+from ssdnet.diagnosis import STATIONARY, stationarity
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,7 +22,7 @@ import torch
 from core import CORE
 from pairs import load
 from rx_choices import scores
-from ssdnet.detectors.fca import FCA
+from ssdnet.detectors.rivals.fca import FCA
 from ssdnet.detectors.rx import RX
 
 if TYPE_CHECKING:

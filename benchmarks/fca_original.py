@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from core import CORE
-from ssdnet.detectors.fca import FCA
+from ssdnet.detectors.rivals.fca import FCA
 
 if TYPE_CHECKING:
     from collections.abc import Callable

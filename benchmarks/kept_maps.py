@@ -22,9 +22,9 @@ from rich.progress import track
 
 import ssdnet
 from ssdnet import detectors
-from ssdnet.evaluation.code import code_digest
+from ssdnet.detectors.registry import settings_of
+from ssdnet.evaluation.measure.code import code_digest
 from ssdnet.export.atomic import write_file
-from ssdnet.localization import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +67,7 @@ class ScoreMaps:
         """Keep them below `folder`."""
         self._detector, self._quality = detector, quality
         chosen = detectors.create(detector, quality)
-        code = code_digest(chosen, ["ssdnet.standardization", "ssdnet.image.read"])
+        code = code_digest(chosen, ["ssdnet.image.standardization", "ssdnet.image.read"])
         digest = hashlib.sha256(repr((code, settings_of(chosen))).encode()).hexdigest()[:8]
         self._folder = folder / f"{chosen.name}-{digest}"
 

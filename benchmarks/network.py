@@ -22,7 +22,7 @@ from ssdnet import samples
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.device import exact, resolve
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 
 def main() -> int:

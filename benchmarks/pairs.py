@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from core import CORE
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,10 +23,10 @@ from scipy import ndimage
 from core import CORE
 from kept_maps import ScoreMaps, read_map, workers
 from ssdnet.calibration import assess
-from ssdnet.evaluation.datasets import check, find, read_mask
-from ssdnet.evaluation.judging import truth_of
-from ssdnet.evaluation.metrics import pixel_figures
-from ssdnet.evaluation.reduction import reduce_map, reduce_mask
+from ssdnet.evaluation.data.datasets import check, find, read_mask
+from ssdnet.evaluation.data.reduction import reduce_map, reduce_mask
+from ssdnet.evaluation.measure.judging import truth_of
+from ssdnet.evaluation.measure.metrics import pixel_figures
 from ssdnet.image import read_image
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ssdnet.evaluation.datasets import Case
+    from ssdnet.evaluation.data.datasets import Case
 
     Map = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]

@@ -24,7 +24,7 @@ from results import Key, Results, digest, figures
 from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.image import Image, read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -44,8 +44,8 @@ from scipy.stats import spearmanr
 
 from pairs import Pair, load
 from results import figures
+from ssdnet.detectors.rivals.selfsim import SelfSimilarity
 from ssdnet.detectors.rx import RX
-from ssdnet.detectors.selfsim import SelfSimilarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -29,7 +29,7 @@ def measure(name: str, side: int, threads: int) -> dict[str, float]:
     import ssdnet
     from ssdnet import detectors, samples
     from ssdnet.image import read_image
-    from ssdnet.standardization import standardize
+    from ssdnet.image.standardization import standardize
 
     torch.set_num_threads(threads)
     image = samples.texture("twill", (side, side), seed=0)

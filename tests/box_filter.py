@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ssdnet.detectors.protocol import Progress
+    from ssdnet.progress import Progress
 
 CALLS: list[int] = []
 """How many images each call was given."""

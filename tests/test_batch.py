@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ssdnet.batch import Job, Outcome
     from ssdnet.image import Image
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
     Again: TypeAlias = Callable[..., tuple[list[str], list[Outcome]]]
 
@@ -286,7 +286,7 @@ def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
 def together(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Outcome]]:
     """Five images, of which `1` is broken, and a way to look at them with a detector that decomposes."""
     point = EntryPoint("box", "tests.box_filter:BoxFilter", ssdnet.detectors.GROUP)
-    monkeypatch.setattr(ssdnet.detectors, "entry_points", lambda group: EntryPoints([point]))
+    monkeypatch.setattr(ssdnet.detectors.registry, "entry_points", lambda group: EntryPoints([point]))
     for number in range(5):
         make_image(here / f"p/{number}.png", seed=number)
     (here / "p/1.png").write_bytes(b"no image")

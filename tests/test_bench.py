@@ -31,17 +31,17 @@ from ssdnet.cli import program
 from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.errors import Cancelled, UnknownDetectorError, UsageError
-from ssdnet.evaluation import code, runner
-from ssdnet.evaluation.cache import read_measured
-from ssdnet.evaluation.datasets import check, find
-from ssdnet.evaluation.gallery import choose
-from ssdnet.evaluation.judging import truth_of
-from ssdnet.evaluation.metrics import aupro, pixel_figures
-from ssdnet.evaluation.provenance import provenance
-from ssdnet.evaluation.report import write_report
-from ssdnet.evaluation.runner import Settings, contenders, run
-from ssdnet.evaluation.summary import summarize
-from ssdnet.evaluation.synthetic import synthesize
+from ssdnet.evaluation.data.datasets import check, find
+from ssdnet.evaluation.data.synthetic import synthesize
+from ssdnet.evaluation.measure import code, runner
+from ssdnet.evaluation.measure.cache import read_measured
+from ssdnet.evaluation.measure.judging import truth_of
+from ssdnet.evaluation.measure.metrics import aupro, pixel_figures
+from ssdnet.evaluation.measure.provenance import provenance
+from ssdnet.evaluation.measure.runner import Settings, contenders, run
+from ssdnet.evaluation.report.files import write_report
+from ssdnet.evaluation.report.gallery import choose
+from ssdnet.evaluation.report.summary import summarize
 
 if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Detector
@@ -101,7 +101,7 @@ def offered(monkeypatch):
 
     def offer(*names):
         points = [EntryPoint(name.lower(), f"{__name__}:{name}", ssdnet.detectors.GROUP) for name in names]
-        monkeypatch.setattr(ssdnet.detectors, "entry_points", lambda group: EntryPoints(points))
+        monkeypatch.setattr(ssdnet.detectors.registry, "entry_points", lambda group: EntryPoints(points))
 
     return offer
 
@@ -321,18 +321,18 @@ def test_changed_code_is_measured_again(monkeypatch):
 
     def edited(module):
         touched.append(module.__name__)
-        return read(module) + (b"\n" if module.__name__ == "ssdnet.features" else b"")
+        return read(module) + (b"\n" if module.__name__ == "ssdnet.maths.random_features" else b"")
 
     monkeypatch.setattr(code, "_source", edited)
     assert code.code_digest(FAST) != before
     assert {
         "ssdnet.detectors.rx",
-        "ssdnet.statistics",
+        "ssdnet.maths.gaussian",
         "ssdnet.calibration",
-        "ssdnet.evaluation.metrics",
+        "ssdnet.evaluation.measure.metrics",
     } <= {*touched}
     # Nor does it depend on what else happens to be imported.
-    assert not {"ssdnet.cli", "ssdnet.evaluation.page", "ssdnet.detectors.ssdnet"} & {*touched}
+    assert not {"ssdnet.cli", "ssdnet.evaluation.report.page", "ssdnet.detectors.ssdnet"} & {*touched}
     touched.clear()
     code.code_digest(SSDnet())
     assert {"ssdnet.detectors.ssdnet", "ssdnet.detectors.ssdnet.network", "ssdnet.detectors.texture"} <= {
@@ -632,7 +632,7 @@ def test_a_pair_and_synthetic_sets_from_the_command_line(data, tmp_path, monkeyp
     assert result.exit_code == 0, result.output
     assert [(row["set"], row["image"]) for row in rows_of(tmp_path / "a")] == [("images", "000-stain")]
     small = functools.partial(synthesize, textures=("twill",), side=48)
-    monkeypatch.setattr("ssdnet.evaluation.synthetic.synthesize", small)
+    monkeypatch.setattr("ssdnet.evaluation.data.synthetic.synthesize", small)
     result = call("--synthetic", 1, "--synthetic-seed", 5, "--detectors", "rx", "-o", tmp_path / "b")
     assert result.exit_code == 0, result.output
     assert {row["set"] for row in rows_of(tmp_path / "b")} == {"synthetic-twill"}

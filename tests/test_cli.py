@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ssdnet.image import Image
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
 SCHEMA = json.loads((Path(ssdnet.export.__file__).parent / "schema.json").read_text(encoding="utf-8"))
 RECORD = jsonschema.Draft202012Validator(SCHEMA)
@@ -345,7 +345,7 @@ def test_options_reach_the_result(here: Path) -> None:
 def box(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector of two qualities that splits the image into layers."""
     point = EntryPoint("box", "tests.box_filter:BoxFilter", ssdnet.detectors.GROUP)
-    monkeypatch.setattr(ssdnet.detectors, "entry_points", lambda group: EntryPoints([point]))
+    monkeypatch.setattr(ssdnet.detectors.registry, "entry_points", lambda group: EntryPoints([point]))
 
 
 @pytest.mark.usefixtures("box")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as Pillow
 
 from ssdnet.errors import DataSetError, InputError, UsageError
-from ssdnet.evaluation.datasets import check, find, read_mask
-from ssdnet.evaluation.synthetic import synthesize
+from ssdnet.evaluation.data.datasets import check, find, read_mask
+from ssdnet.evaluation.data.synthetic import synthesize
 
 SIZE = (20, 30)
 

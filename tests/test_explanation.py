@@ -14,21 +14,20 @@ from scipy import ndimage
 
 import ssdnet.export
 from ssdnet import samples
-from ssdnet.explanation import MOST_EXPLAINED, Explanation, explain
+from ssdnet.calibration.regions import find_regions
+from ssdnet.explanation import MOST_EXPLAINED, explain
 from ssdnet.explanation.local_statistics import leading_components, periods
-from ssdnet.export.layout import Layout
-from ssdnet.export.overlay import figure
-from ssdnet.export.reasons import wrapped
 from ssdnet.image import read_image
+from ssdnet.image.standardization import standardize
+from ssdnet.picture.layout import Layout
+from ssdnet.picture.overlay import figure
+from ssdnet.picture.reasons import wrapped
 from ssdnet.pipeline import localize
-from ssdnet.regions import find_regions
-from ssdnet.standardization import standardize
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ssdnet.explanation.differences import Difference
-    from ssdnet.localization import Region
+    from ssdnet.result import Difference, Explanation, Region
 
 SCHEMA = json.loads((Path(ssdnet.export.__file__).parent / "schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

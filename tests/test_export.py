@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
 import ssdnet.export
+from ssdnet import wording
+from ssdnet.calibration.regions import find_regions
 from ssdnet.errors import OutputError, UsageError
-from ssdnet.export import FORMATS, SUFFIXES, display, overlay, placement, save, table, wording
+from ssdnet.export import FORMATS, SUFFIXES, save, table
 from ssdnet.image import read_image
-from ssdnet.localization import Localization, Region
-from ssdnet.regions import find_regions
+from ssdnet.picture import display, overlay, placement
+from ssdnet.result import Localization, Region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssdnet.calibration.extent import gather
-from ssdnet.regions import find_regions
+from ssdnet.calibration.regions import find_regions
 
 LENGTHS = (2.0, 2.0)
 PEAKS = 200

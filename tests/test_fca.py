@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import ssdnet
 from ssdnet import samples
-from ssdnet.detectors import fca
-from ssdnet.detectors.fca import FCA
 from ssdnet.detectors.protocol import Detector
+from ssdnet.detectors.rivals import fca
+from ssdnet.detectors.rivals.fca import FCA
+from ssdnet.detectors.rivals.fca.filter_banks import BANKS, filter_bank
 from ssdnet.errors import Cancelled, UsageError
-from ssdnet.filter_banks import BANKS, filter_bank
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 
 def run(pixels, valid=None, *, seed=0, progress=lambda *_: None, **configuration):

@@ -7,8 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssdnet import features
-from ssdnet.features import Axis, dihedral_kernels, feature_maps, level_count, pyramid, resample
+from ssdnet.maths import random_features
+from ssdnet.maths.grids import Axis, resample
+from ssdnet.maths.pyramid import level_count, pyramid
+from ssdnet.maths.random_features import dihedral_kernels, feature_maps
 
 
 def maps(pixels, valid=None, *, levels=3, seed=0):
@@ -77,7 +79,7 @@ def test_a_turned_image_has_the_same_features_turned(shape, move):
 def test_features_stay_the_same_whatever_the_strip_size(monkeypatch):
     pixels = noise(2, 90, 61)
     whole = everywhere(maps(pixels))
-    monkeypatch.setattr(features, "STRIP_POSITIONS", 64)
+    monkeypatch.setattr(random_features, "STRIP_POSITIONS", 64)
     found = maps(pixels)
     torch.testing.assert_close(everywhere(found), whole, atol=1e-6, rtol=1e-5)
     strips = list(found.strips())

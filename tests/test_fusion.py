@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ssdnet.fusion import fuse, squared_distance
+from ssdnet.maths.fusion import fuse, squared_distance
 
 
 def generator(seed=0):

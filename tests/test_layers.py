@@ -11,9 +11,10 @@ import tifffile
 
 import ssdnet
 from ssdnet.errors import UsageError
-from ssdnet.export import DEFAULT_FORMATS, FORMATS, display, overlay, parse_formats
-from ssdnet.export.layout import Layout
+from ssdnet.export import DEFAULT_FORMATS, FORMATS, parse_formats
 from ssdnet.image import read_image
+from ssdnet.picture import display, overlay
+from ssdnet.picture.layout import Layout
 from tests.box_filter import BoxFilter
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
 
 def split(pixels: npt.NDArray[Any], **arguments: Any) -> Localization:

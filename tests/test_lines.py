@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.ndimage import correlate
 
-from ssdnet import lines
-from ssdnet.lines import along_lines
-from ssdnet.statistics import smooth
+from ssdnet.maths import lines
+from ssdnet.maths.lines import along_lines
+from ssdnet.maths.smoothing import smooth
 
 
 def noise(height, width, seed=0):

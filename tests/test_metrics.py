@@ -15,11 +15,11 @@ from PIL import Image as Pillow
 
 import ssdnet
 from ssdnet.errors import MissingDependencyError, NoValidPixelsError
-from ssdnet.evaluation.datasets import Case, read_mask
-from ssdnet.evaluation.intervals import bootstrap_interval, compare, mean_of_sets
-from ssdnet.evaluation.judging import judge, truth_of
-from ssdnet.evaluation.metrics import aupro, hit, image_auroc, pixel_figures
-from ssdnet.evaluation.reduction import reduce_image, reduce_map, reduce_mask, reduced_shape
+from ssdnet.evaluation.data.datasets import Case, read_mask
+from ssdnet.evaluation.data.reduction import reduce_image, reduce_map, reduce_mask, reduced_shape
+from ssdnet.evaluation.measure.intervals import bootstrap_interval, compare, mean_of_sets
+from ssdnet.evaluation.measure.judging import judge, truth_of
+from ssdnet.evaluation.measure.metrics import aupro, hit, image_auroc, pixel_figures
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 FIGURES = ("auroc", "ap", "best_f1", "best_iou", "f1", "iou")

@@ -108,7 +108,7 @@ def test_another_package_can_offer_a_detector(monkeypatch, tmp_path):
     )
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("foreign", "foreign_detector:Foreign", detectors.GROUP)
-    monkeypatch.setattr(detectors, "entry_points", lambda group: EntryPoints([point]))
+    monkeypatch.setattr(detectors.registry, "entry_points", lambda group: EntryPoints([point]))
     assert detectors.available()[-1] == "foreign"
     detector = detectors.create("foreign")
     assert isinstance(detector, importlib.import_module("ssdnet.detectors.protocol").Detector)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ssdnet.detectors.phot import PHOT
+from ssdnet.detectors.rivals.phot import PHOT
 from ssdnet.detectors.rx import RX
-from ssdnet.evaluation.datasets import check
-from ssdnet.evaluation.provenance import provenance
-from ssdnet.evaluation.report import write_report
-from ssdnet.evaluation.runner import Settings, run
-from ssdnet.evaluation.summary import summarize
-from ssdnet.evaluation.synthetic import synthesize
+from ssdnet.evaluation.data.datasets import check
+from ssdnet.evaluation.data.synthetic import synthesize
+from ssdnet.evaluation.measure.provenance import provenance
+from ssdnet.evaluation.measure.runner import Settings, run
+from ssdnet.evaluation.report.files import write_report
+from ssdnet.evaluation.report.summary import summarize
 
 if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Detector

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from skimage.measure import regionprops
 
-from ssdnet.regions import find_regions
+from ssdnet.calibration.regions import find_regions
 
 
 @pytest.fixture

@@ -11,19 +11,20 @@ import torch
 
 import ssdnet
 from ssdnet import detectors, samples
-from ssdnet.detectors.aota import Aota, mean_nearest, nearest_distances
-from ssdnet.detectors.dip import DIP
-from ssdnet.detectors.lowrank import LowRank, Patterns, threshold_singular_values
-from ssdnet.detectors.patchpca import PatchPCA
-from ssdnet.detectors.phot import PHOT, phase_only
 from ssdnet.detectors.protocol import Decomposer, Detector
+from ssdnet.detectors.rivals.aota import Aota, mean_nearest, nearest_distances
+from ssdnet.detectors.rivals.dip import DIP
+from ssdnet.detectors.rivals.lowrank import LowRank, Patterns, threshold_singular_values
+from ssdnet.detectors.rivals.patchpca import PatchPCA
+from ssdnet.detectors.rivals.phot import PHOT, phase_only
 from ssdnet.detectors.rx import RX
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.errors import Cancelled, UsageError
-from ssdnet.features import feature_maps
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
-from ssdnet.statistics import principal_components, smooth
+from ssdnet.image.standardization import standardize
+from ssdnet.maths.gaussian import principal_components
+from ssdnet.maths.random_features import feature_maps
+from ssdnet.maths.smoothing import smooth
 
 QUICK: dict[str, Detector] = {
     "ssdnet": SSDnet(widths=(8, 12, 16), batch=4, patch=32, steps=3, precision="float32"),
@@ -340,7 +341,7 @@ class TestLowRank:
         assert baseline > 0.3  # or nothing was hard
 
     def test_the_background_of_what_was_learned_from_is_that_of_robust_pca(self):
-        from ssdnet.detectors.lowrank import _alternate
+        from ssdnet.detectors.rivals.lowrank import _alternate
 
         data, errors, seen = self.planted()
         noisy = data + errors + 0.5 * noise(300, 60, seed=5)
@@ -373,7 +374,7 @@ class TestLowRank:
     def test_strips_leave_no_seams(self, monkeypatch):
         pixels = noise(2, 90, 60)
         whole = run(LowRank(), pixels)
-        monkeypatch.setattr("ssdnet.detectors.lowrank._CHUNK_VALUES", 5000)
+        monkeypatch.setattr("ssdnet.detectors.rivals.lowrank._CHUNK_VALUES", 5000)
         torch.testing.assert_close(run(LowRank(), pixels), whole, rtol=5e-3, atol=0)
 
 

@@ -10,19 +10,20 @@ import scipy.stats
 import torch
 
 import ssdnet
-from ssdnet import detectors, patches, samples
+from ssdnet import detectors, samples
 from ssdnet.detectors.protocol import Decomposer, Detector
-from ssdnet.detectors.selfsim import (
+from ssdnet.detectors.rivals.selfsim import (
     SelfSimilarity,
     disc_means,
     laplace_to_gaussian,
     made_gaussian,
+    patches,
     standardized,
 )
+from ssdnet.detectors.rivals.selfsim.patches import Patches, nonlocal_mean, similar
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
-from ssdnet.patches import Patches, nonlocal_mean, similar
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 
 def generator(seed=0):

@@ -22,7 +22,7 @@ from ssdnet.detectors.ssdnet.losses import inner_product_loss, pixel_loss
 from ssdnet.detectors.ssdnet.network import Network
 from ssdnet.detectors.texture import Texture
 from ssdnet.errors import Cancelled, DetectorError, UsageError
-from ssdnet.statistics import smooth
+from ssdnet.maths.smoothing import smooth
 
 QUICK: dict[str, Any] = {"widths": (8, 12, 16), "batch": 4, "patch": 32, "precision": "float32"}
 

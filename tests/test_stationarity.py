@@ -10,9 +10,9 @@ import skimage.data
 
 import ssdnet
 from ssdnet import samples
-from ssdnet.calibration.stationarity import STATIONARY, stationarity
+from ssdnet.diagnosis import STATIONARY, stationarity
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 WARNING = "does not look like one texture"
 

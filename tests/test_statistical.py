@@ -14,7 +14,7 @@ from ssdnet.detectors.rx import RX
 from ssdnet.detectors.texture import Texture
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
-from ssdnet.standardization import standardize
+from ssdnet.image.standardization import standardize
 
 
 @pytest.fixture(scope="module", params=[Texture, RX], ids=lambda kind: kind.name)

@@ -10,8 +10,8 @@ from ssdnet._version import __version__
 if TYPE_CHECKING:
     from ssdnet import detectors, errors
     from ssdnet.image import Image, read_image
-    from ssdnet.localization import Localization, Region
     from ssdnet.pipeline import localize, localize_many
+    from ssdnet.result import Localization, Region
 
 __all__ = [
     "Image",
@@ -27,8 +27,8 @@ __all__ = [
 
 _HOME = {
     "Image": "ssdnet.image",
-    "Localization": "ssdnet.localization",
-    "Region": "ssdnet.localization",
+    "Localization": "ssdnet.result",
+    "Region": "ssdnet.result",
     "localize": "ssdnet.pipeline",
     "localize_many": "ssdnet.pipeline",
     "read_image": "ssdnet.image",

@@ -12,14 +12,15 @@ import torch
 
 from ssdnet import detectors
 from ssdnet.calibration import assess
-from ssdnet.calibration.stationarity import STATIONARY, stationarity
 from ssdnet.detectors.protocol import Decomposer, Detector
+from ssdnet.detectors.registry import settings_of
 from ssdnet.device import exact, resolve
+from ssdnet.diagnosis import STATIONARY, stationarity
 from ssdnet.errors import DetectorError, UsageError
 from ssdnet.explanation import explain
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
-from ssdnet.localization import Localization, settings_of
-from ssdnet.standardization import layer, standardize
+from ssdnet.image.standardization import layer, standardize
+from ssdnet.result import Localization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ssdnet.calibration import NullModel
-    from ssdnet.detectors.protocol import Progress
     from ssdnet.image.read import Source
+    from ssdnet.progress import Progress
 
 DEFAULT_ALARMS = 1e-2
 

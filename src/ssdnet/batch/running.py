@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from ssdnet.batch.planning import Job
     from ssdnet.detectors.protocol import Detector
-    from ssdnet.detectors.protocol import Progress as DetectorProgress
     from ssdnet.image import Image
-    from ssdnet.localization import Localization
+    from ssdnet.progress import Progress as DetectorProgress
+    from ssdnet.result import Localization
 
 
 class Progress(Protocol):
@@ -165,8 +165,8 @@ class _Worker:
     @classmethod
     def prepare(cls, settings: Settings) -> _Worker:
         """Check the settings."""
+        from ssdnet.detectors.registry import settings_of
         from ssdnet.device import resolve
-        from ssdnet.localization import settings_of
         from ssdnet.pipeline import check_alarms
 
         check_alarms(settings.alarms)

@@ -19,12 +19,12 @@ import numpy as np
 
 from ssdnet.calibration.extent import gather
 from ssdnet.calibration.null_model import NullModel, fit_null
-from ssdnet.regions import find_regions
+from ssdnet.calibration.regions import find_regions
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ssdnet.localization import Region
+    from ssdnet.result import Region
 
     Floats = npt.NDArray[np.float32]
 

@@ -18,7 +18,7 @@ The null model (a-contrario detection, Desolneux, Moisan & Morel, 'From Gestalt 
 5. NFA(s) = number of peaks x P(a normal peak is at least s).
 
 Assumptions: one texture covers most of the image, the same everywhere, and what of its tail the image has not
-shown is like that of other textures. Where they fail, the promise fails: `ssdnet.calibration.stationarity`.
+shown is like that of other textures. Where they fail, the promise fails: `ssdnet.diagnosis`.
 """
 
 from __future__ import annotations

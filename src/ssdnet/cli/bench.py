@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ssdnet.detectors.protocol import Detector
-    from ssdnet.evaluation.datasets import Case, Found
-    from ssdnet.evaluation.runner import Outcome, Settings
-    from ssdnet.evaluation.summary import Summary
+    from ssdnet.evaluation.data.datasets import Case, Found
+    from ssdnet.evaluation.measure.runner import Outcome, Settings
+    from ssdnet.evaluation.report.summary import Summary
 
 _NOTHING_DONE = 3
 _SOME_FAILED = 4
@@ -131,8 +131,8 @@ def command(
     written, 4 some images failed with some detectors, 130 interrupted, 143 terminated.
     """  # noqa: D301 - click wants the character itself
     from ssdnet.errors import DataSetError, UsageError
-    from ssdnet.evaluation.metrics import scikit_learn
-    from ssdnet.evaluation.runner import Settings, contenders
+    from ssdnet.evaluation.measure.metrics import scikit_learn
+    from ssdnet.evaluation.measure.runner import Settings, contenders
     from ssdnet.image import DEFAULT_MAX_PIXELS
 
     if data is None and synthetic is None:
@@ -162,7 +162,7 @@ def command(
 
 def _find(data: Path | None, mask: Path | None, sets: Sequence[str] | None, limit: int | None) -> Found:
     """The images that were given."""
-    from ssdnet.evaluation.datasets import Found, find
+    from ssdnet.evaluation.data.datasets import Found, find
 
     return Found(()) if data is None else find(data, mask=mask, sets=sets, limit=limit)
 
@@ -170,8 +170,8 @@ def _find(data: Path | None, mask: Path | None, sets: Sequence[str] | None, limi
 def _synthesize(out: Path, count: int | None, seed: int) -> Found:
     """The images that are made on the spot."""
     from ssdnet.cli.progress import progress_bar
-    from ssdnet.evaluation.datasets import Found
-    from ssdnet.evaluation.synthetic import synthesize
+    from ssdnet.evaluation.data.datasets import Found
+    from ssdnet.evaluation.data.synthetic import synthesize
     from ssdnet.samples import TEXTURES
 
     if count is None:
@@ -183,7 +183,7 @@ def _synthesize(out: Path, count: int | None, seed: int) -> Found:
 def _check(found: Sequence[Found], settings: Settings) -> tuple[Case, ...]:
     """All of them, if nothing is wrong with any."""
     from ssdnet.cli.progress import progress_bar
-    from ssdnet.evaluation.datasets import Found, check
+    from ssdnet.evaluation.data.datasets import Found, check
 
     everything = Found(
         tuple(case for part in found for case in part.cases),
@@ -202,11 +202,11 @@ def _compare(
 ) -> int:
     """Do the work, write the files, print the table, and find the exit code."""
     from ssdnet.cli.progress import progress_bar
-    from ssdnet.evaluation.provenance import provenance
-    from ssdnet.evaluation.report import write_report
-    from ssdnet.evaluation.runner import run
-    from ssdnet.evaluation.summary import summarize
-    from ssdnet.evaluation.tables import DISTURBED
+    from ssdnet.evaluation.measure.provenance import provenance
+    from ssdnet.evaluation.measure.runner import run
+    from ssdnet.evaluation.report.files import write_report
+    from ssdnet.evaluation.report.summary import summarize
+    from ssdnet.evaluation.report.tables import DISTURBED
 
     total = len(cases) * len(chosen) * len(settings.seeds)
     outcomes: list[Outcome] = []
@@ -242,8 +242,8 @@ def _cause(outcome: Outcome) -> str:
 def _print(summary: Summary, outcomes: Sequence[Outcome], page: Path) -> None:
     """The main table, without intervals on a terminal, where there is no room; and where to look."""
     from ssdnet.cli.report import draw, write_rows, write_wrapped
-    from ssdnet.evaluation.tables import headline
-    from ssdnet.export.wording import grouped, printable
+    from ssdnet.evaluation.report.tables import headline
+    from ssdnet.wording import grouped, printable
 
     drawn = sys.stdout.isatty()
     header, rows = headline(summary, intervals=not drawn)

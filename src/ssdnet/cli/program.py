@@ -117,7 +117,7 @@ def _drop_output() -> None:
 
 def say(kind: str, text: str) -> None:
     """One line for a person on standard error; `kind` is `error` or `note`."""
-    from ssdnet.export.wording import printable
+    from ssdnet.wording import printable
 
     # Looked up each time: while a progress bar is drawn, standard error is what keeps the two apart.
     sys.stderr.write(f"ssdnet: {kind}: {printable(text)}\n")

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from ssdnet.export.wording import printable
+from ssdnet.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

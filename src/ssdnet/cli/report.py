@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from ssdnet.explanation import THAN_NORMAL
 from ssdnet.export import SUFFIXES
 from ssdnet.export.record import SCHEMA_VERSION, to_json
-from ssdnet.export.wording import expectation, grouped, printable, rate, verdict
+from ssdnet.result import THAN_NORMAL
+from ssdnet.wording import expectation, grouped, printable, rate, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

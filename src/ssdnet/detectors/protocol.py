@@ -10,12 +10,7 @@ if TYPE_CHECKING:
 
     import torch
 
-
-class Progress(Protocol):
-    """Called while a detector works; may raise `ssdnet.errors.Cancelled` to stop it."""
-
-    def __call__(self, fraction: float, message: str) -> None:
-        """Report that `fraction` (0 to 1) of the work is done; `message` is a short line for people."""
+    from ssdnet.progress import Progress
 
 
 @runtime_checkable

@@ -10,11 +10,16 @@ import torch
 
 from ssdnet.detectors.checks import check_numbers, check_whole
 from ssdnet.errors import UsageError
-from ssdnet.features import central_grid, feature_maps, level_count, resample
-from ssdnet.statistics import RobustGaussian, excess, smooth
+from ssdnet.maths.edges import excess
+from ssdnet.maths.gaussian import RobustGaussian
+from ssdnet.maths.grids import resample
+from ssdnet.maths.pyramid import level_count
+from ssdnet.maths.random_features import feature_maps
+from ssdnet.maths.sampling import central_grid
+from ssdnet.maths.smoothing import smooth
 
 if TYPE_CHECKING:
-    from ssdnet.detectors.protocol import Progress
+    from ssdnet.progress import Progress
 
 _SAMPLES = 1 << 17
 """Positions the Gaussian is estimated from: a million more would not move it by a visible amount."""
@@ -26,7 +31,7 @@ class RX:
 
     Reed & Yu, 'Adaptive multiple-band CFAR detection of an optical pattern with unknown spectral
     distribution', IEEE TASSP 1990, equation 16: the squared Mahalanobis distance to the image's own mean and
-    covariance. Chosen here: the features (`ssdnet.features`), trimming, shrinkage, smoothing.
+    covariance. Chosen here: the features (`ssdnet.maths.random_features`), trimming, shrinkage, smoothing.
     """
 
     name: ClassVar[str] = "rx"

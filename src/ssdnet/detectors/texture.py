@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from ssdnet.components import PatchComponents
 from ssdnet.detectors.checks import check_numbers, check_whole
 from ssdnet.errors import UsageError
-from ssdnet.features import level_count
-from ssdnet.fusion import fuse, squared_distance
-from ssdnet.lines import along_lines
+from ssdnet.maths.fusion import fuse, squared_distance
+from ssdnet.maths.lines import along_lines
+from ssdnet.maths.patch_components import PatchComponents
+from ssdnet.maths.pyramid import level_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ssdnet.detectors.protocol import Progress
+    from ssdnet.progress import Progress
 
 _SMALLEST, _MOST = 16, 8
 """Pixels that the coarsest octave leaves on the shorter side, and how many octaves there are at most."""
@@ -33,8 +33,8 @@ class Texture:
 
     The statistics are those of Tailanian, Musé & Pardo, ICMLA 2021 (arXiv 2110.02407, here `patchpca`), on
     patches of two sizes and at one octave more; the distance is that of Reed & Yu, IEEE TASSP 1990. Ours: the
-    lines (`ssdnet.lines`), the sum in units of what is usual (`ssdnet.fusion`). docs/lab-notes.md has what
-    each choice is worth.
+    lines (`ssdnet.maths.lines`), the sum in units of what is usual (`ssdnet.maths.fusion`).
+    docs/lab-notes.md has what each choice is worth.
     """
 
     name: ClassVar[str] = "texture"

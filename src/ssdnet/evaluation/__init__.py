@@ -20,10 +20,10 @@
 ```python
 from pathlib import Path
 
-from ssdnet.evaluation.datasets import check
-from ssdnet.evaluation.runner import contenders, run
-from ssdnet.evaluation.summary import summarize
-from ssdnet.evaluation.synthetic import synthesize
+from ssdnet.evaluation.data.datasets import check
+from ssdnet.evaluation.measure.runner import contenders, run
+from ssdnet.evaluation.report.summary import summarize
+from ssdnet.evaluation.data.synthetic import synthesize
 
 out = Path("bench")
 cases = check(synthesize(out / "images", 1, textures=("twill",), side=96))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ssdnet.explanation.differences import Difference, differences
-from ssdnet.explanation.similar_patches import SimilarPatch, patch_around, similar_patches
+from ssdnet.explanation.differences import differences
+from ssdnet.explanation.similar_patches import patch_around, similar_patches
 from ssdnet.explanation.surroundings import Surroundings, place_of
+from ssdnet.result import Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,53 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ssdnet.localization import Region
-    from ssdnet.standardization import Standardized
+    from ssdnet.image.standardization import Standardized
+    from ssdnet.result import Region
 
-__all__ = ["MOST_EXPLAINED", "THAN_NORMAL", "Difference", "Explanation", "SimilarPatch", "explain"]
+__all__ = ["MOST_EXPLAINED", "explain"]
 
 MOST_EXPLAINED = 20
 """Regions of an image that get an explanation, the most significant ones: nobody reads more."""
-
-THAN_NORMAL = " than normal places"
-"""What follows the words that compare."""
-
-_MOST_WORDS = 3
-_COMPARISONS = {"brightness", "colour", "contrast", "scale"}
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """In what way a region differs from normal places, and which of them are most like it."""
-
-    differences: tuple[Difference, ...] | None
-    """The most telling first. Empty when it is unlike its surroundings in no single way; None when there are
-    too few normal places to compare it with."""
-    patch: tuple[int, int, int, int]
-    """`(x, y, width, height)`, pixels: the square around the region, or around a part of a large one."""
-    similar: tuple[SimilarPatch, ...]
-    """At most three normal squares of the same size, the most similar first."""
-
-    @property
-    def words(self) -> str:
-        """For people: `darker and smoother than normal places`."""
-        return _phrase(self.differences)
-
-
-def _phrase(found: Sequence[Difference] | None) -> str:
-    """The most telling differences as a part of a sentence."""
-    if found is None:
-        return "too few normal places to compare it with"
-    if not found:
-        return "unlike its surroundings in no single way"
-    told = found[:_MOST_WORDS]
-    comparisons = [difference.words for difference in told if difference.kind in _COMPARISONS]
-    others = [difference.words for difference in told if difference.kind not in _COMPARISONS]
-    parts = []
-    if comparisons:
-        *first, last = comparisons
-        parts.append((f"{', '.join(first)} and {last}" if first else last) + THAN_NORMAL)
-    return "; ".join(parts + others)
 
 
 def explain(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssdnet.explanation.comparison import compare, distance, telling
+from ssdnet.result import Difference
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,19 +47,6 @@ _HUES = (
     (360, "redder"),
 )
 """Where each direction on the colour circle ends, degrees: 0 is red, 120 green, 240 blue."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One way in which a region differs from normal places."""
-
-    kind: str
-    """`brightness`, `colour`, `channel`, `contrast`, `scale`, `orientation`, `regularity` or `unevenness`."""
-    words: str
-    """For people: `darker`, `more yellow`, `its regular pattern is broken`."""
-    size: float
-    """How many robust spreads of normal places. Negative: darker, smoother (less contrast), finer, a channel
-    that is lower; all else is positive."""
 
 
 def differences(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> tuple[Difference, ...] | None:

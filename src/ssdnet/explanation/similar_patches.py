@@ -8,33 +8,23 @@ compared by the mean squared difference, whose cross term is a correlation, comp
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft
 
+from ssdnet.result import SimilarPatch
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ssdnet.explanation.surroundings import Surroundings
-    from ssdnet.localization import Region
+    from ssdnet.result import Region
 
 _SMALLEST, _LARGEST = 16, 96
 _MARGIN = 8
 """Pixels around the region on each side, so that a part of what is normal is compared too."""
 _MOST = 3
-
-
-@dataclass(frozen=True)
-class SimilarPatch:
-    """A square of the image that holds only normal pixels."""
-
-    bbox: tuple[int, int, int, int]
-    """`(x, y, width, height)`, pixels of the image."""
-    distance: float
-    """Root mean squared difference from the region's patch, in the contrast of the image (standard
-    deviations): 0 is the same, 1.4 as unlike as unrelated places are."""
 
 
 def patch_around(

@@ -14,7 +14,7 @@ from ssdnet.explanation.local_statistics import LocalStatistics, leading_compone
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ssdnet.localization import Region
+    from ssdnet.result import Region
 
 _SMALLEST, _LARGEST = 320, 640
 """Sides of the part, pixels: around a small region, and at most."""

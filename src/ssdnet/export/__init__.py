@@ -5,7 +5,7 @@
 | `map` | `<stem>.anomaly.tif` | `rasters.write_map` |
 | `mask` | `<stem>.mask.png` | `rasters.write_mask` |
 | `labels` | `<stem>.labels.png` | `rasters.write_labels` |
-| `overlay` | `<stem>.overlay.png` | `overlay.write_overlay` |
+| `overlay` | `<stem>.overlay.png` | `ssdnet.picture.overlay.write_overlay` |
 | `json` | `<stem>.json` | `record.write_json` |
 | `csv` | `<stem>.csv` | `table.write_csv` |
 | `layers` | `<stem>.layers.tif` | `rasters.write_layers` |
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ssdnet.export.atomic import Writer
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
 __all__ = ["DEFAULT_FORMATS", "FORMATS", "SUFFIXES", "check_layers", "parse_formats", "save"]
 
@@ -39,13 +39,13 @@ class _Format(NamedTuple):
 
 # Writers are named, not imported, so that one who wants the map alone never waits for matplotlib.
 _FORMATS = {
-    "map": _Format(".anomaly.tif", "rasters:write_map"),
-    "mask": _Format(".mask.png", "rasters:write_mask"),
-    "labels": _Format(".labels.png", "rasters:write_labels"),
-    "overlay": _Format(".overlay.png", "overlay:write_overlay"),
-    "json": _Format(".json", "record:write_json"),
-    "csv": _Format(".csv", "table:write_csv"),
-    "layers": _Format(".layers.tif", "rasters:write_layers"),
+    "map": _Format(".anomaly.tif", "ssdnet.export.rasters:write_map"),
+    "mask": _Format(".mask.png", "ssdnet.export.rasters:write_mask"),
+    "labels": _Format(".labels.png", "ssdnet.export.rasters:write_labels"),
+    "overlay": _Format(".overlay.png", "ssdnet.picture.overlay:write_overlay"),
+    "json": _Format(".json", "ssdnet.export.record:write_json"),
+    "csv": _Format(".csv", "ssdnet.export.table:write_csv"),
+    "layers": _Format(".layers.tif", "ssdnet.export.rasters:write_layers"),
 }
 
 FORMATS = tuple(_FORMATS)
@@ -131,5 +131,5 @@ def save(
 
 def _writer(name: str) -> Writer:
     module, _, function = _FORMATS[name].writer.partition(":")
-    writer: Writer = getattr(importlib.import_module(f"ssdnet.export.{module}"), function)
+    writer: Writer = getattr(importlib.import_module(module), function)
     return writer

@@ -12,7 +12,7 @@ from ssdnet.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
 
 class Writer(Protocol):

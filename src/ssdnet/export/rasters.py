@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 if TYPE_CHECKING:
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
 LAYERS = ("normal", "anomaly", "noise")
 """The pages of the layers' file, in their order; properties of `Localization`."""

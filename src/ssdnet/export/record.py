@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ssdnet._version import __version__
-from ssdnet.export.wording import expectation
+from ssdnet.wording import expectation
 
 if TYPE_CHECKING:
-    from ssdnet.localization import Localization, Region
+    from ssdnet.result import Localization, Region
 
 SCHEMA_VERSION = "1"
 """Changes when a reader of the old records would misread a new one."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ssdnet.export.record import record
 
 if TYPE_CHECKING:
-    from ssdnet.localization import Localization
+    from ssdnet.result import Localization
 
 COLUMNS = (
     "input",

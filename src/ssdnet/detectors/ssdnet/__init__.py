@@ -38,14 +38,14 @@ from ssdnet.detectors.ssdnet.evidence import (
 from ssdnet.detectors.ssdnet.training import Recipe, Subject, Trained, train
 from ssdnet.detectors.texture import Texture
 from ssdnet.errors import UsageError
-from ssdnet.fusion import fuse, squared_distance
+from ssdnet.maths.fusion import fuse, squared_distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from ssdnet.detectors.protocol import Progress
     from ssdnet.detectors.ssdnet.network import Network
+    from ssdnet.progress import Progress
 
 __all__ = ["SSDnet"]
 

@@ -7,9 +7,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.detectors.ssdnet.blind import MARGIN
 from ssdnet.detectors.texture import Texture
-from ssdnet.features import central_grid
-from ssdnet.fusion import fuse
-from ssdnet.statistics import RobustGaussian, excess, smooth
+from ssdnet.maths.edges import excess
+from ssdnet.maths.fusion import fuse
+from ssdnet.maths.gaussian import RobustGaussian
+from ssdnet.maths.sampling import central_grid
+from ssdnet.maths.smoothing import smooth
 
 _SAMPLES = 1 << 16
 """Positions a Gaussian is estimated from, at most."""

@@ -12,13 +12,13 @@ from ssdnet.detectors.ssdnet.corruption import block_masks, shuffle_blocks
 from ssdnet.detectors.ssdnet.losses import inner_product_loss, pixel_loss
 from ssdnet.detectors.ssdnet.network import Network
 from ssdnet.errors import DetectorError
-from ssdnet.statistics import smooth
+from ssdnet.maths.smoothing import smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from ssdnet.detectors.protocol import Progress
+    from ssdnet.progress import Progress
 
 _WARM_UP = 10  # steps over which the learning rate rises
 _EVERY = 10  # steps between two looks at the loss: each look makes a GPU wait
