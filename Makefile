@@ -4,17 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo test test-fast lint format setup bench clean
+.PHONY: demo test test-slow lint format setup bench clean
 
 demo: setup ## find the defects of an embedded image, and none in the same cloth without them
 	$(BIN)/ssdnet demo -o $(OUT)
 	$(BIN)/ssdnet demo -o $(OUT) --clean
 
-test: lint ## lint, type-check and run every test
-	$(BIN)/pytest -n 2 --dist worksteal
-
-test-fast: setup ## only the tests that take less than a few seconds
+test: lint ## lint, type-check and run the tests, in some minutes
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup ## the tests that take long: training, counting, killed runs, benchmarks
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
 lint: setup
 	$(BIN)/ruff check .

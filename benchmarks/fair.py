@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from core import CORE
+from core import CORE, measure
 from ssdnet.evaluation.data.datasets import check, find
 from ssdnet.evaluation.data.synthetic import synthesize
 from ssdnet.evaluation.measure.provenance import provenance
-from ssdnet.evaluation.measure.runner import Settings, contenders, run
+from ssdnet.evaluation.measure.runner import Settings, contenders
 from ssdnet.evaluation.report.figures import FIGURES
 from ssdnet.evaluation.report.files import write_report
 from ssdnet.evaluation.report.plots import time_against_accuracy
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from ssdnet.detectors.protocol import Detector
     from ssdnet.evaluation.data.datasets import Case
-    from ssdnet.evaluation.measure.runner import Task
     from ssdnet.evaluation.report.summary import Summary
 
 OURS = ("ssdnet", "texture", "rx")
@@ -85,16 +84,7 @@ def main() -> int:
 
 def compare(cases: Sequence[Case], chosen: dict[str, Detector], settings: Settings, out: Path) -> Summary:
     """Run them, and write the page, the tables and the data."""
-    total = len(cases) * len(chosen)
-
-    def progress(done: float, task: Task, message: str) -> None:  # noqa: ARG001
-        print(f"\r{done:7.1f} of {total} {task.name[:60]:60s}", end="", file=sys.stderr, flush=True)
-
-    outcomes = list(run(cases, chosen, out=out, settings=settings, progress=progress))
-    print(file=sys.stderr)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
+    outcomes = measure(cases, chosen, out, settings)
     summary = summarize(outcomes)
     write_report(out, summary, outcomes, provenance(settings, chosen, ()))
     return summary

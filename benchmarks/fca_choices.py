@@ -1,17 +1,17 @@
 """Which features suit `fca`: chosen on some of the core sets, confirmed on the others.
 
-    python benchmarks/fca_choices.py DATA [--size 256] [--most 4]
+    python benchmarks/fca_choices.py DATA [--size 256] [--most 4] [--out benchmark-results]
 
-DATA holds `<set>/images/NAME.*` and `<set>/masks/NAME.*`. Images are reduced so that the shorter side has at
-most `--size` pixels and scored by per-image pixel AUROC and average precision; means over sets, `--most`
-images of each, evenly spread. `rx` stands beside for comparison.
+DATA holds the core sets. Images are reduced so that the shorter side has at most `--size` pixels and judged
+as `ssdnet bench` does it, by per-image pixel AUROC and average precision; means over sets, `--most` images of
+each, evenly spread; times are those of one thread. `rx` stands beside for comparison. What was measured is
+kept in `--out`; an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from core import CORE
-from pairs import load
-from rx_choices import scores
+from core import CORE, core_cases, figures_of, measure
 from ssdnet.detectors.rivals.fca import FCA
 from ssdnet.detectors.rx import RX
+from ssdnet.evaluation.measure.intervals import mean_of_sets
+from ssdnet.evaluation.measure.runner import Settings
 
 if TYPE_CHECKING:
     from ssdnet.detectors.protocol import Detector
@@ -56,24 +56,26 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--most", type=int, default=4)
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    pairs = load(arguments.data, arguments.size, most=arguments.most)
-    groups = np.array([pair.group for pair in pairs])
+    cases = core_cases(arguments.data, arguments.most)
+    groups = np.array([case.set for case in cases])
     others = [group for group in CORE if group not in CHOSEN_ON]
-    print(f"{len(pairs)} images; chosen on {', '.join(CHOSEN_ON)}; confirmed on {', '.join(others)}\n")
+    print(f"{len(cases)} images; chosen on {', '.join(CHOSEN_ON)}; confirmed on {', '.join(others)}\n")
     print("| features | chosen on: AUROC / AP | confirmed on: AUROC / AP | s an image |")
     print("| --- | --- | --- | --- |")
     for name, (detector, seed) in CHOICES.items():
-        start = time.process_time()
-        values = scores(detector, seed, pairs)
-        seconds = (time.process_time() - start) / len(pairs)
-        means = [
-            np.mean([values[groups == group].mean(axis=0) for group in some], axis=0)
-            for some in (CHOSEN_ON, others)
-        ]
-        cells = " | ".join(f"{auroc:.3f} / {precision:.3f}" for auroc, precision in means)
-        print(f"| {name} | {cells} | {seconds:.2f} |", flush=True)
+        settings = Settings(seeds=(seed,), size=arguments.size)
+        outcomes = measure(cases, {name: detector}, arguments.out, settings)
+        values = figures_of(outcomes, cases)
+        seconds = np.mean([outcome.record["seconds"] for outcome in outcomes if outcome.record])
+        cells = []
+        for some in (CHOSEN_ON, others):
+            members = np.isin(groups, some)
+            means = [mean_of_sets(column[members], groups[members]) for column in values.T]
+            cells.append(" / ".join(f"{mean:.3f}" for mean in means))
+        print(f"| {name} | {' | '.join(cells)} | {seconds:.2f} |", flush=True)
     return 0
 
 

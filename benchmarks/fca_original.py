@@ -3,8 +3,8 @@
     python benchmarks/fca_original.py CHECKOUT DATA [--size 512] [--images 10] [--repeats 3]
 
 CHECKOUT is a copy of the authors' public code (AnomalyLocalizationFCA); what it needs beside torch
-(torchvision, opencv-python) must be installed too. DATA holds `<set>/images/NAME.*` and `<set>/masks/NAME.*`.
-From each of the core sets in turn comes a square about the middle of a defect, because the original takes no
+(torchvision, opencv-python) must be installed too. DATA holds the core sets.
+From each of them in turn comes a square about the middle of a defect, because the original takes no
 other shape, enlarged or reduced to `--size` pixels. Both get the same pixels and the same settings: tile 9,
 Gaussian of the tiles 3, smoothing 1; features Laws and colour, which need no weights.
 
@@ -27,13 +27,17 @@ import numpy.typing as npt
 import torch
 from PIL import Image as Pillow
 from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
 
-from core import CORE
+from core import CORE, core_cases
 from ssdnet.detectors.rivals.fca import FCA
+from ssdnet.evaluation.data.datasets import read_mask
+from ssdnet.evaluation.measure.metrics import pixel_figures
+from ssdnet.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ssdnet.evaluation.data.datasets import Case
 
     Map = npt.NDArray[np.float32]
 
@@ -78,24 +82,20 @@ def load_original(checkout: Path) -> dict[str, Callable[[torch.Tensor], torch.Te
 
 def squares(data: Path, size: int, count: int) -> list[Square]:
     """`count` images of the core sets in turn, spread over each set."""
-    paths = {group: sorted((data / group / "images").iterdir()) for group in CORE}
+    cases = core_cases(data)
+    members = {group: [case for case in cases if case.set == group] for group in CORE}
     turns = -(-count // len(CORE))
-    chosen = []
-    for turn in range(turns):
-        for group in CORE:
-            path = paths[group][(2 * turn + 1) * len(paths[group]) // (2 * turns)]
-            chosen.append((group, path))
-    return [
-        _square(group, path, next((data / group / "masks").glob(f"{path.stem}.*")), size)
-        for group, path in chosen[:count]
+    chosen = [
+        some[(2 * turn + 1) * len(some) // (2 * turns)] for turn in range(turns) for some in members.values()
     ]
+    return [_square(case, size) for case in chosen[:count]]
 
 
-def _square(group: str, image: Path, mask: Path, size: int) -> Square:
-    with Pillow.open(image) as opened:
+def _square(case: Case, size: int) -> Square:
+    assert case.mask is not None  # noqa: S101 - of images with a defect
+    with Pillow.open(case.image) as opened:
         picture = opened.convert("RGB")
-    with Pillow.open(mask) as opened:
-        defect = np.asarray(opened.convert("L")) > 0
+    defect = read_mask(case.mask)
     side = min(picture.size)
     corner = []
     for centre, length in zip(np.argwhere(defect).mean(axis=0), defect.shape, strict=True):
@@ -107,7 +107,7 @@ def _square(group: str, image: Path, mask: Path, size: int) -> Square:
     )
     share = Pillow.fromarray(defect[top : top + side, left : left + side].astype(np.float32))
     resized = np.asarray(share.resize((size, size), Pillow.Resampling.BILINEAR)) > 0.3
-    return Square(group, torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), resized)
+    return Square(case.set, torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), resized)
 
 
 def timed(run: Callable[[], torch.Tensor]) -> tuple[Map, float]:
@@ -125,7 +125,7 @@ def compare(
     image, valid = square.pixels, torch.ones(square.mask.shape, dtype=torch.bool)
 
     def ours() -> torch.Tensor:
-        return detector.score(image, valid, generator=torch.Generator(), progress=lambda *_: None)
+        return detector.score(image, valid, generator=torch.Generator(), progress=silent)
 
     seconds = []
     for _ in range(repeats):
@@ -135,11 +135,11 @@ def compare(
     slow, fast = np.min(seconds, axis=0)
     figures = []
     for part in ((slice(None),) * 2, (slice(_MARGIN, -_MARGIN),) * 2):
-        mask = square.mask[part].ravel()
+        mask = square.mask[part]
         figures.append(
             [
                 float(spearmanr(first[part].ravel(), second[part].ravel()).statistic),
-                *(float(roc_auc_score(mask, values[part].ravel())) for values in (first, second)),
+                *(pixel_figures([values[part]], [mask], [mask]).auroc for values in (first, second)),
             ]
         )
     return np.array([*np.transpose(figures).ravel(), slow, fast, slow / fast])

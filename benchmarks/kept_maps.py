@@ -22,7 +22,7 @@ from rich.progress import track
 
 import ssdnet
 from ssdnet import detectors
-from ssdnet.detectors.registry import settings_of
+from ssdnet.detectors.settings import settings_of
 from ssdnet.evaluation.measure.code import code_digest
 from ssdnet.export.atomic import write_file
 

@@ -2,63 +2,50 @@
 
     python benchmarks/mvtec.py MVTEC [CATEGORY ...] [--detector ssdnet] [--size 256] [--batch 4] [--seed 0]
 
-MVTEC holds `<category>/test/<defect>/NAME.png` and `<category>/ground_truth/<defect>/NAME_mask.png`, as the
-data set comes; without a category its five textures are taken (carpet, grid, leather, tile, wood). Only
-`test` is looked at, each image alone. Images are reduced so that the shorter side has `--size` pixels (masks
-by area average, > 0.3; 0 keeps the full size). Printed per category: the mean over images with a defect of
-each image's own AUROC and AP, and both pooled, with one threshold for all pixels of all test images, the good
-ones included, since the paper does not say which of the two it means.
+MVTEC holds the categories as the data set comes; without a category its five textures are taken (carpet,
+grid, leather, tile, wood). Only `test` is looked at, each image alone. Images are reduced so that the shorter
+side has `--size` pixels (0 keeps the full size), maps and masks judged with 256, as `ssdnet bench` does it.
+Printed per category: the mean over images with a defect of each image's own AUROC and AP, and both pooled,
+with one threshold for all pixels of all test images, the good ones included, since the paper does not say
+which of the two it means. What was measured is kept in `--out`; an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-import ssdnet
-from results import figures
+from core import figures_of, measure
+from ssdnet import detectors
+from ssdnet.errors import DataSetError
+from ssdnet.evaluation.data.datasets import check, find
+from ssdnet.evaluation.measure.cache import read_measured
+from ssdnet.evaluation.measure.judging import truth_of
+from ssdnet.evaluation.measure.metrics import pixel_figures
+from ssdnet.evaluation.measure.runner import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssdnet.evaluation.measure.runner import Outcome
 
 TEXTURES = ("carpet", "grid", "leather", "tile", "wood")
 
 
-def pairs(category: Path) -> list[tuple[Path, Path | None]]:
-    """All test images, and the masks of those with a defect."""
-    found: list[tuple[Path, Path | None]] = []
-    for image in sorted((category / "test").glob("*/*.png")):
-        mask = category / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
-        if image.parent.name == "good":
-            found.append((image, None))
-        elif mask.exists():
-            found.append((image, mask))
-        else:
-            raise SystemExit(f"{mask} is missing: the mask of {image}")
-    if not any(mask for _, mask in found):
-        raise SystemExit(f"no image in {category / 'test'}/<defect>/*.png")
-    return found
-
-
-def reduced(path: Path, size: int) -> Image.Image:
-    """The image with at most `size` pixels on its shorter side."""
-    with Image.open(path) as image:
-        scale = min(1.0, size / min(image.size)) if size else 1.0
-        shape = (round(image.width * scale), round(image.height * scale))
-        # Of a palette the numbers mean nothing; all else keeps its kind.
-        return (image.convert("RGB") if image.mode == "P" else image).resize(shape, Image.Resampling.BOX)
-
-
-def reduced_mask(path: Path | None, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """The mask at the `(width, height)` of the reduced image; empty for a good one."""
-    if path is None:
-        return np.zeros(shape[::-1], dtype=np.bool_)
-    with Image.open(path) as mask:
-        share = Image.fromarray((np.asarray(mask.convert("L")) > 0).astype(np.float32))
-    return np.asarray(share.resize(shape, Image.Resampling.BOX)) > 0.3
+def pooled(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """AUROC and AP of all pixels of all images."""
+    scores, masks = [], []
+    for outcome in outcomes:
+        if outcome.path is not None:
+            scores.append(read_measured(outcome.path).score)
+            truth = truth_of(outcome.case)
+            masks.append(np.zeros(scores[-1].shape, dtype=np.bool_) if truth is None else truth)
+    figures = pixel_figures(scores, masks, masks)
+    return figures.auroc, figures.ap
 
 
 def main() -> int:
@@ -72,36 +59,27 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     arguments = parser.parse_args()
+    settings = Settings(seeds=(arguments.seed,), batch=arguments.batch, size=arguments.size or None)
+    categories = arguments.categories or TEXTURES
+    try:
+        cases = check(find(arguments.mvtec, sets=categories))
+    except DataSetError as error:
+        raise SystemExit(str(error)) from error
+    chosen = {arguments.detector: detectors.create(arguments.detector)}
     print("| category | images | AUROC | AP | pooled AUROC | pooled AP | s an image |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     rows = []
-    for category in arguments.categories or TEXTURES:
-        maps, masks = [], []
-        start = time.perf_counter()
-        members = pairs(arguments.mvtec / category)
-        for first in range(0, len(members), arguments.batch):
-            some = members[first : first + arguments.batch]
-            results = ssdnet.localize_many(
-                [reduced(image, arguments.size) for image, _ in some],
-                detector=arguments.detector,
-                seed=arguments.seed,
-            )
-            maps += [result.anomaly_map for result in results]
-            masks += [
-                reduced_mask(mask, (result.image.width, result.image.height))
-                for (_, mask), result in zip(some, results, strict=True)
-            ]
-        seconds = (time.perf_counter() - start) / len(members)
-        judged = [(m, t) for m, t in zip(maps, masks, strict=True) if t.any() and not t.all()]
-        each = np.mean([figures(score, mask) for score, mask in judged], axis=0)
-        pooled = figures(
-            np.concatenate([score.ravel() for score in maps]),
-            np.concatenate([mask.ravel() for mask in masks]),
-        )
-        rows.append((*each, *pooled))
+    for category in categories:
+        members = [case for case in cases if case.set == category]
+        outcomes = measure(members, chosen, arguments.out, settings)
+        each = figures_of(outcomes, members)
+        each = each[np.isfinite(each).all(axis=1)]
+        seconds = np.mean([outcome.record["seconds"] for outcome in outcomes if outcome.record])
+        rows.append((*each.mean(axis=0), *pooled(outcomes)))
         values = " | ".join(f"{value:.3f}" for value in rows[-1])
-        print(f"| {category} | {len(judged)} | {values} | {seconds:.2f} |", flush=True)
+        print(f"| {category} | {len(each)} | {values} | {seconds:.2f} |", flush=True)
     values = " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0))
     print(f"| **mean** | | {values} | |")
     return 0

@@ -13,16 +13,21 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssdnet import samples
+from ssdnet import detectors, samples
 from ssdnet.detectors.ssdnet import SSDnet
 from ssdnet.device import exact, resolve
 from ssdnet.image import read_image
 from ssdnet.image.standardization import standardize
+from ssdnet.progress import silent
+
+if TYPE_CHECKING:
+    from ssdnet.detectors.protocol import Detector
 
 
 def main() -> int:
@@ -41,16 +46,16 @@ def main() -> int:
     pixels = torch.from_numpy(standardize(image).pixels).to(device)
     valid = torch.ones(pixels.shape[1:], dtype=torch.bool, device=device)
 
-    def work(detector: SSDnet, count: int) -> float:
+    def work(detector: Detector, count: int) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
         with exact():
-            detector.decompose(
+            detector.fit_each(
                 [pixels] * count,
                 [valid] * count,
                 generators=[torch.Generator().manual_seed(seed) for seed in range(count)],
-                progress=lambda *_: None,
+                progress=silent,
             )
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -62,12 +67,12 @@ def main() -> int:
         "| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for quality, settings in SSDnet.qualities.items():
-        detector = SSDnet(**settings)
+        detector = detectors.configured(SSDnet(), settings)
         with FlopCounterMode(display=False) as counter:
             work(detector, 1)
         operations = counter.get_total_flops()
         for count in arguments.together:
-            work(SSDnet(steps=10), count)
+            work(detectors.configured(SSDnet(), {"training.steps": 10}), count)
             seconds = np.array([work(detector, count) / count for _ in range(arguments.repeats)])
             middle = float(np.median(seconds))
             rate = operations / middle / 1e12

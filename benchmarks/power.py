@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from core import CORE
+from core import CORE, core_cases
 from kept_maps import ScoreMaps, read_map, workers
 from ssdnet.calibration import assess
-from ssdnet.evaluation.data.datasets import check, find, read_mask
+from ssdnet.evaluation.data.datasets import read_mask
 from ssdnet.evaluation.data.reduction import reduce_map, reduce_mask
 from ssdnet.evaluation.measure.judging import truth_of
 from ssdnet.evaluation.measure.metrics import pixel_figures
@@ -76,10 +76,9 @@ def main() -> int:
     parser.add_argument("--detectors", nargs="+", default=["texture", "rx", "ssdnet"])
     parser.add_argument("--alarms", type=float, default=0.01)
     arguments = parser.parse_args()
-    cases = [case for case in check(find(arguments.data, sets=CORE)) if case.mask is not None]
     pairs = [
         Pair(case, f"{case.set}-{case.name.replace('/', '_')}", read_image(case.image).pixels)
-        for case in cases
+        for case in core_cases(arguments.data)
     ]
     results = {}
     for name in arguments.detectors:

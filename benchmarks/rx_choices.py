@@ -1,12 +1,12 @@
 """What each choice in `rx` is worth: one configuration changed at a time, on two halves of the core sets.
 
-    python benchmarks/rx_choices.py DATA [--size 256] [--every 1]
+    python benchmarks/rx_choices.py DATA [--size 256] [--every 1] [--out benchmark-results]
 
-DATA holds `<set>/images/NAME.*` and `<set>/masks/NAME.*`. Images are reduced so that the shorter side has at
-most `--size` pixels, masks by area average and > 0.3, and scored by per-image pixel AUROC and average
-precision. Each set is split into its even and its odd images; a choice that is better on one half only is
-chance. The figures are means over sets, then the difference to the default on the same images, with a 95 %
-bootstrap interval.
+DATA holds the core sets. Images are reduced so that the shorter side has at most `--size` pixels and judged
+as `ssdnet bench` does it, by per-image pixel AUROC and average precision. Each set is split into its even and
+its odd images; a choice that is better on one half only is chance. The figures are means over sets, then the
+difference to the default on the same images, with a 95 % bootstrap interval. What was measured is kept in
+`--out`; an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -14,19 +14,15 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pairs import Pair, interval, load, mean_of_sets
+from core import CORE, core_cases, figures_of, measure
 from ssdnet.detectors.rx import RX
-
-if TYPE_CHECKING:
-    from ssdnet.detectors.protocol import Detector
+from ssdnet.evaluation.measure.intervals import compare, mean_of_sets
+from ssdnet.evaluation.measure.runner import Settings
 
 DEFAULT = RX()
 CHOICES: dict[str, tuple[RX, int]] = {
@@ -50,22 +46,6 @@ CHOICES: dict[str, tuple[RX, int]] = {
 }
 
 
-def scores(detector: Detector, seed: int, pairs: list[Pair]) -> npt.NDArray[np.float64]:
-    """`(len(pairs), 2)` AUROC and AP of each image."""
-    rows = []
-    for pair in pairs:
-        with torch.inference_mode():
-            score = detector.score(
-                pair.pixels,
-                torch.ones(pair.mask.shape, dtype=torch.bool),
-                generator=torch.Generator().manual_seed(seed),
-                progress=lambda *_: None,
-            )
-        flat, truth = score.flatten().numpy(), pair.mask.ravel()
-        rows.append((roc_auc_score(truth, flat), average_precision_score(truth, flat)))
-    return np.array(rows)
-
-
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -74,24 +54,28 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--every", type=int, default=1, help="take each N-th pair of neighbours only")
+    parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     arguments = parser.parse_args()
-    pairs = load(arguments.data, arguments.size, arguments.every)
-    groups = np.array([pair.group for pair in pairs])
-    halves = np.array([pair.half for pair in pairs])
-    print(f"{len(pairs)} images\n")
+    numbers = {name: count() for name in CORE}
+    numbered = [(next(numbers[case.set]), case) for case in core_cases(arguments.data)]
+    kept = [(number, case) for number, case in numbered if number // 2 % arguments.every == 0]
+    halves, cases = np.array([number % 2 for number, _ in kept]), [case for _, case in kept]
+    groups = np.array([case.set for case in cases])
+    print(f"{len(cases)} images\n")
     print("| choice | even: AUROC / AP | odd: AUROC / AP | AUROC, all, to default | AP, all, to default |")
     print("| --- | --- | --- | --- | --- |")
     default = None
     for name, (detector, seed) in CHOICES.items():
-        values = scores(detector, seed, pairs)
+        settings = Settings(seeds=(seed,), size=arguments.size)
+        values = figures_of(measure(cases, {name: detector}, arguments.out, settings), cases)
         default = values if default is None else default
         cells = []
         for half in (0, 1):
-            auroc, precision = mean_of_sets(values[halves == half], groups[halves == half])
-            cells.append(f"{auroc:.4f} / {precision:.4f}")
-        change = mean_of_sets(values - default, groups)
-        low, high = interval(values - default, groups)
-        cells += [f"{change[i]:+.4f} ({low[i]:+.4f} … {high[i]:+.4f})" for i in (0, 1)]
+            means = (mean_of_sets(column[halves == half], groups[halves == half]) for column in values.T)
+            cells.append(" / ".join(f"{mean:.4f}" for mean in means))
+        for new, old in zip(values.T, default.T, strict=True):
+            change = compare(new, old, groups, generator=np.random.default_rng(0))
+            cells.append(f"{change.difference:+.4f} ({change.low:+.4f} … {change.high:+.4f})")
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     return 0
 

@@ -4,8 +4,8 @@
 
 ORIGINAL is a folder with the built program of IPOL 2019.263 ('How to Reduce Anomaly Detection in Images to
 Anomaly Detection in Noise'): `main_model` and `main_detection`, and beside them its scripts `decompose.py`
-and `convert.py` with all that these import. DATA is that of `core.py`. Of each core set `--each` images are
-taken, with the shorter side reduced to `--size` pixels.
+and `convert.py` with all that these import. DATA holds the core sets. Of each `--each` images are taken,
+with the shorter side reduced to `--size` pixels.
 
 The original is run as its own script does it, on pixels, at four scales. Its maps, log10 of the number of
 false alarms of each scale, are put together by taking the most significant scale at each pixel. Two things
@@ -32,7 +32,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,23 +42,55 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 from scipy.stats import spearmanr
 
-from pairs import Pair, load
-from results import figures
+from core import core_cases
 from ssdnet.detectors.rivals.selfsim import SelfSimilarity
 from ssdnet.detectors.rx import RX
+from ssdnet.evaluation.data.datasets import read_mask
+from ssdnet.evaluation.data.reduction import reduce_image, reduce_mask
+from ssdnet.evaluation.measure.metrics import pixel_figures
+from ssdnet.image import read_image
+from ssdnet.image.standardization import standardize
+from ssdnet.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    import ssdnet.image
     from ssdnet.detectors.protocol import Detector
 
 Map = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 PARTS = ("main_model", "main_detection", "decompose.py", "convert.py")
 SCALES = 4
 MARGIN = 8
 ENOUGH = 40.0
 """-log10 of what is less than the original's numbers can hold: it writes infinity."""
+
+
+class Pair(NamedTuple):
+    """An image, as a detector sees it, and its mask."""
+
+    group: str
+    name: str
+    image: ssdnet.image.Image
+    pixels: torch.Tensor
+    mask: Mask
+
+
+def load(data: Path, size: int, most: int) -> Iterator[Pair]:
+    """Some images of each core set, reduced; those whose mask is neither empty nor full then."""
+    for case in core_cases(data, most):
+        image = reduce_image(read_image(case.image), size)
+        assert case.mask is not None  # noqa: S101 - of images with a defect
+        mask = reduce_mask(read_mask(case.mask), (image.height, image.width))
+        if mask.any() and not mask.all():
+            yield Pair(case.set, case.name, image, torch.from_numpy(standardize(image).pixels), mask)
+
+
+def auroc(score: Map, mask: Mask) -> float:
+    """Of the pixels of one image."""
+    return pixel_figures([score], [mask], [mask]).auroc
 
 
 def missing(original: Path) -> list[str]:
@@ -141,7 +173,7 @@ def own_map(detector: Detector, pair: Pair) -> tuple[Map, float]:
         pair.pixels,
         torch.tensor(pair.image.valid),
         generator=torch.Generator().manual_seed(0),
-        progress=lambda *_: None,
+        progress=silent,
     )
     return score.numpy(), time.process_time() - start
 
@@ -157,15 +189,15 @@ def compare(original: Path, pair: Pair, *, keep: Path | None, again: bool, exact
     maps, their_seconds = kept_maps(original, pair, keep)
     theirs = most_significant(maps, pair.image.channels, pair.mask.shape)
     ours, our_seconds = own_map(SelfSimilarity(), pair)
-    row = [figures(theirs, pair.mask)[0], figures(ours, pair.mask)[0], agreement(theirs, ours)]
-    row += [their_seconds, our_seconds, figures(own_map(RX(), pair)[0], pair.mask)[0]]
+    row = [auroc(theirs, pair.mask), auroc(ours, pair.mask), agreement(theirs, ours)]
+    row += [their_seconds, our_seconds, auroc(own_map(RX(), pair)[0], pair.mask)]
     row += [np.nan, np.nan, np.nan, np.nan]
     if again:
         second, _ = original_maps(original, pair)
         row[6] = agreement(theirs, most_significant(second, pair.image.channels, pair.mask.shape))
     if exact:
         score, row[9] = own_map(SelfSimilarity.published(), pair)
-        row[7:9] = [figures(score, pair.mask)[0], agreement(theirs, score)]
+        row[7:9] = [auroc(score, pair.mask), agreement(theirs, score)]
     return row
 
 
@@ -202,7 +234,7 @@ def main() -> int:
     titles += ["AUROC all patches", "correlation", "s"] * arguments.exact
     print(f"| {' | '.join(titles)} |\n" + "| --- " * len(titles) + "|", flush=True)
     rows = []
-    for pair in load(arguments.data, arguments.size, most=arguments.each):
+    for pair in load(arguments.data, arguments.size, arguments.each):
         rows.append(
             compare(original, pair, keep=arguments.keep, again=arguments.again, exact=arguments.exact)
         )

@@ -1,44 +1,16 @@
-"""The structure: who may import whom, no circles, and a page about it that is true of the tree."""
+"""The structure: no circle of imports, and a page about it that is true of the tree."""
 
 from __future__ import annotations
 
-import ast
+import importlib.util
 from pathlib import Path
 
-import ssdnet
-
-SOURCE = Path(ssdnet.__file__).parent
-
-
-def module_name(path: Path) -> str:
-    parts = ("ssdnet", *path.relative_to(SOURCE).with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def statements(nodes):
-    """All but what stands inside functions: doors that are opened late close no circle."""
-    for node in nodes:
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            yield from statements(ast.iter_child_nodes(node))
-
-
-def graph() -> dict[str, set[str]]:
-    """What each module imports of the package, for typing too."""
-    paths = {module_name(path): path for path in SOURCE.rglob("*.py")}
-    edges: dict[str, set[str]] = {}
-    for name, path in paths.items():
-        edges[name] = set()
-        for node in statements(ast.parse(path.read_text(encoding="utf-8")).body):
-            if isinstance(node, ast.Import):
-                edges[name] |= {alias.name for alias in node.names} & paths.keys()
-            elif isinstance(node, ast.ImportFrom) and node.module in paths:
-                inside = {f"{node.module}.{alias.name}" for alias in node.names}
-                edges[name] |= inside & paths.keys()
-                if not inside <= paths.keys():
-                    edges[name].add(node.module)
-        edges[name].discard(name)
-    return edges
+SCRIPT = Path(__file__).parent.parent / "docs" / "structure.py"
+spec = importlib.util.spec_from_file_location("structure", SCRIPT)
+assert spec is not None
+assert spec.loader is not None
+structure = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(structure)
 
 
 def circles(edges: dict[str, set[str]]) -> list[list[str]]:
@@ -58,7 +30,7 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
             elif other in stack:
                 low[name] = min(low[name], index[other])
         if low[name] == index[name]:
-            group = []
+            group: list[str] = []
             while not group or group[-1] != name:
                 group.append(stack.pop())
             if len(group) > 1:
@@ -76,10 +48,22 @@ def test_a_circle_would_be_found():
 
 
 def test_no_module_imports_itself_in_a_circle():
-    edges = graph()
+    edges = structure.imports()
     assert sum(map(len, edges.values())) > 200
     # The root only names where its members live, for type checkers.
     del edges["ssdnet"]
     for others in edges.values():
         others.discard("ssdnet")
     assert circles(edges) == []
+
+
+def test_the_page_is_true_of_the_tree():
+    assert structure.page() == structure.PAGE.read_text(encoding="utf-8"), (
+        "python docs/structure.py --write brings docs/architecture.md up to date"
+    )
+
+
+def test_mathematics_knows_no_image_file_and_no_detector():
+    for name, others in structure.imports().items():
+        if name.startswith("ssdnet.maths"):
+            assert {other.split(".")[1] for other in others} <= {"maths", "progress"}, name

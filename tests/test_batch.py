@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import EntryPoint, EntryPoints
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,10 +18,14 @@ from PIL import Image as Pillow
 
 import ssdnet.detectors
 import ssdnet.pipeline
-from ssdnet.batch import Settings, plan, run
+from ssdnet.batch import Job, Outcome, Settings, plan, run
 from ssdnet.batch.journal import NAME
+from ssdnet.batch.looking import look
+from ssdnet.batch.work import do
+from ssdnet.detectors.rx import RX
 from ssdnet.errors import (
     Cancelled,
+    DataSetError,
     DetectorError,
     ImageReadError,
     InputError,
@@ -30,10 +37,11 @@ from ssdnet.errors import (
 from tests.box_filter import CALLS, BoxFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ssdnet.batch import Job, Outcome
+    from ssdnet.batch.work import Unit
     from ssdnet.image import Image
+    from ssdnet.progress import Progress
     from ssdnet.result import Localization
 
     Again: TypeAlias = Callable[..., tuple[list[str], list[Outcome]]]
@@ -231,6 +239,8 @@ def test_a_bad_file_does_not_stop_the_others(here: Path, monkeypatch: pytest.Mon
         ({"formats": ("pdf",)}, UsageError),
         ({"formats": ("layers",), "roi": "nowhere.png"}, UsageError),
         ({"quality": "full"}, UsageError),
+        ({"detector": RX(), "quality": "full"}, UsageError),
+        ({"detector": RX}, UsageError),
         ({"batch": 0}, UsageError),
         ({"alarms": 0.0}, UsageError),
         ({"alarms": float("nan")}, UsageError),
@@ -258,18 +268,15 @@ def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
         make_image(here / f"p/{number}.png")
     out = Path("out")
     jobs = plan(["p"], out)
-    seen: list[float] = []
+    seen: list[tuple[float, str]] = []
+    list(run(jobs, QUICK, out=out, progress=lambda *told: seen.append(told)))
+    assert [fraction for fraction, _ in seen] == sorted(fraction for fraction, _ in seen)
+    assert seen[0] == (0, jobs[0].name)
+    assert 2 / 3 <= seen[-1][0] <= 1
+    assert seen[-1][1].startswith(f"{jobs[2].name}: ")
 
-    def note(done: float, job: Job, message: str) -> None:
-        seen.append(done)
-
-    list(run(jobs, QUICK, out=out, progress=note))
-    assert seen == sorted(seen)
-    assert seen[0] == 0
-    assert 2 <= seen[-1] <= 3
-
-    def stop(done: float, job: Job, message: str) -> None:
-        if done >= 1:
+    def stop(fraction: float, message: str) -> None:
+        if fraction >= 1 / 3:
             raise Cancelled("enough")
 
     jobs = plan(["p"], Path("other"))
@@ -277,6 +284,25 @@ def test_progress_grows_and_can_stop_the_run(here: Path) -> None:
         list(run(jobs, QUICK, out=Path("other"), progress=stop))
     files = [name for name in names_in(Path("other")) if name != NAME]
     assert files in ([], ["0.json", "0.mask.png"])  # complete or not there
+
+
+def test_what_fails_together_is_looked_at_alone_and_told_so() -> None:
+    def broken() -> int:
+        raise OSError("unreadable")
+
+    def localize(read: Sequence[int], progress: Progress) -> list[int]:
+        progress(0.5, str(len(read)))
+        if len(read) > 1 or 3 in read:
+            raise ZeroDivisionError
+        return [10 * number for number in read]
+
+    seen: list[tuple[float, str]] = []
+    readers = [lambda: 1, broken, lambda: 3, lambda: 5, lambda: 6]
+    results = look(readers, localize, lambda *told: seen.append(told))
+    assert [result for result in results if isinstance(result, int)] == [10, 50, 60]
+    assert [type(result) for result in results[1:3]] == [OSError, ZeroDivisionError]
+    assert seen == [(0.5, "4"), *((share, "1") for share in (0.125, 0.375, 0.625, 0.875))]
+    assert look([], localize) == []
 
 
 # Several together -------------------------------------------------------------------------------------
@@ -372,22 +398,96 @@ def test_without_a_network_a_batch_changes_nothing(together: Callable[..., list[
 
 
 def test_cancelling_stops_a_batch(together: Callable[..., list[Outcome]]) -> None:
-    seen: list[tuple[float, str, str]] = []
+    seen: list[tuple[float, str]] = []
+    together(3, "out", progress=lambda *told: seen.append(told))
+    assert [fraction for fraction, _ in seen] == sorted(fraction for fraction, _ in seen)
+    # Half of the first three of six.
+    assert (0.25, f"{Path('p/0.png')}: filtering, loss 0.25") in seen
 
-    def note(done: float, job: Job, message: str) -> None:
-        seen.append((done, Path(job.source).stem, message))
-
-    together(3, "out", progress=note)
-    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    assert (1.5, "0", "filtering, loss 0.25") in seen  # half of the first three
-
-    def stop(done: float, job: Job, message: str) -> None:
-        if message:
+    def stop(fraction: float, message: str) -> None:
+        if "filtering" in message:
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
         together(3, "other", progress=stop)
     assert CALLS == [2]
+
+
+# Units of work ----------------------------------------------------------------------------------------
+
+
+class UnportableError(Exception):
+    """Cannot be made again from its arguments."""
+
+    def __init__(self, code: int, place: str) -> None:
+        super().__init__(f"{code} at {place}")
+
+
+def in_other_processes(units: Iterable[tuple[Unit, Progress]]) -> Iterator[list[Outcome]]:
+    """An engine that asks for all units before the first is done."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        working = [(pool.submit(do, unit), progress) for unit, progress in units]
+        for result, progress in working:
+            yield result.result()
+            progress(1.0, "")
+
+
+def test_units_can_be_done_in_other_processes(here: Path) -> None:
+    for number in range(4):
+        make_image(here / f"p/{number}.png", seed=number)
+    (here / "p/1.png").write_bytes(b"no image")
+    roi = np.full((24, 32), 255, dtype=np.uint8)
+    roi[:4] = 0
+    Pillow.fromarray(roi).save(here / "roi.png")
+    settings = dataclasses.replace(QUICK, detector=RX(levels=1, orbits=1), roi="roi.png")
+
+    def done(out: str, **more: Any) -> list[Outcome]:
+        return list(run(plan(["p", "nowhere.png"], Path(out)), settings, out=Path(out), **more))
+
+    here_done, seen = done("here"), []
+    there = done("there", engine=in_other_processes, progress=lambda *told: seen.append(told))
+    assert [type(outcome.error) for outcome in there] == [type(outcome.error) for outcome in here_done]
+    assert [str(outcome.error) for outcome in there] == [str(outcome.error) for outcome in here_done]
+    assert found_in(there) == found_in(here_done)
+    assert names_in(Path("there")) == names_in(Path("here"))
+    assert seen[-1][0] == 1
+    # The journal was kept here, so that what was done there is known.
+    assert [outcome.skipped for outcome in done("there", resume=True)] == [True, False, True, True, False]
+
+
+def test_what_goes_to_another_process_and_back_is_picklable() -> None:
+    job = Job("a.png", Path("out"), "a", InputError("a.png: nothing"))
+    back = pickle.loads(pickle.dumps(job))
+    assert (back.source, str(back.fault)) == (job.source, str(job.fault))
+    settings = dataclasses.replace(QUICK, detector=RX(levels=2))
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    for error, expected in (
+        (DataSetError(["one", "two"]), DataSetError),
+        (ImageReadError("a.png: broken"), ImageReadError),
+        (UnportableError(3, "a.png"), RuntimeError),
+    ):
+        outcome = pickle.loads(pickle.dumps(Outcome(job, error=error)))
+        assert type(outcome.error) is expected
+        assert str(error) in str(outcome.error)
+        assert getattr(outcome.error, "faults", ()) == getattr(error, "faults", ())
+    assert pickle.loads(pickle.dumps(Outcome(job, {"a": 1}, (Path("f"),)))).record == {"a": 1}
+
+
+def test_a_configured_detector_is_taken_and_told_apart_by_its_settings(here: Path) -> None:
+    jobs = plan([str(make_image(here / "a.png"))], Path("out"))
+
+    def done(**change: Any) -> Outcome:
+        (outcome,) = run(jobs, dataclasses.replace(QUICK, **change), out=Path("out"), resume=True)
+        assert outcome.error is None
+        return outcome
+
+    first = done(detector=RX(levels=1))
+    assert first.record is not None
+    assert first.record["detector"]["settings"]["levels"] == 1
+    assert done(detector=RX(levels=1)).skipped
+    assert not done(detector=RX(levels=2)).skipped
+    assert not done(detector="rx").skipped
+    assert done(detector=RX()).skipped  # the same by another way
 
 
 # Resuming ---------------------------------------------------------------------------------------------
@@ -479,7 +579,7 @@ def test_limits_that_do_not_change_the_result_do_not_matter(three: Again) -> Non
 
 
 def test_another_version_of_the_package_is_redone(three: Again, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ssdnet.batch.running.__version__", "0.0.0")
+    monkeypatch.setattr("ssdnet.batch.work.__version__", "0.0.0")
     assert three()[0] == ["0", "1", "2"]
 
 

@@ -34,17 +34,20 @@ def test_mvtec_layout_is_scored(tmp_path):
         ):
             path.parent.mkdir(parents=True)
             Image.fromarray(pixels).save(path)
-    done = run("mvtec.py", tmp_path, "carpet", "--detector", "rx", "--size", "80")
+    options = ("--detector", "rx", "--size", "80", "--out", tmp_path / "out")
+    done = run("mvtec.py", tmp_path, "carpet", *options)
     assert done.returncode == 0, done.stderr
+    assert run("mvtec.py", tmp_path, "carpet", *options).stdout == done.stdout  # nothing is measured twice
     category, images, auroc, *_ = (cell.strip() for cell in done.stdout.splitlines()[2].strip("|").split("|"))
     assert (category, images) == ("carpet", "2")
     assert float(auroc) > 0.9
 
 
 def test_a_folder_without_images_is_named(tmp_path):
+    (tmp_path / "carpet" / "test").mkdir(parents=True)
     done = run("mvtec.py", tmp_path, "carpet")
     assert done.returncode == 1
-    assert f"no image in {tmp_path / 'carpet' / 'test'}" in done.stderr
+    assert f"{tmp_path / 'carpet'}: no image in this set" in done.stderr
 
 
 def test_a_checkout_that_is_none_is_named(tmp_path):

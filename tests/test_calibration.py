@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.stats import norm
 
-from ssdnet.calibration import assess
-from ssdnet.calibration.null_model import SMALLEST_LOG10_NFA, fit_null
+from ssdnet.calibration import assess, judge
+from ssdnet.calibration.null_model import SMALLEST_LOG10_NFA, NullModel, fit_null
+from ssdnet.errors import InputError
 
 
 def smooth_noise(generator, shape=(256, 256), width=4.0):
@@ -19,6 +23,7 @@ def smooth_noise(generator, shape=(256, 256), width=4.0):
     return (field / field.std()).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "width"), [(32, 1.0), (64, 2.0), (64, 4.0), (256, 2.0), (256, 8.0)])
 @pytest.mark.parametrize("tail", ["gaussian", "exponential"])
 def test_clean_fields_alarm_no_more_often_than_promised(side, width, tail):
@@ -210,3 +215,129 @@ def test_the_shape_follows_the_peaks_as_far_as_the_prior_lets_it():
     light, heavy = (np.mean([shape(tail) for _ in range(10)]) for tail in (-0.3, 0.2))
     assert light < -0.1
     assert heavy > 0.0
+
+
+def assert_same(null, other):
+    assert null.to_dict() == other.to_dict()
+    assert null.laws.dtype == other.laws.dtype
+    assert null.laws.shape == other.laws.shape
+    np.testing.assert_array_equal(null.laws, other.laws)
+    score = np.linspace(null.location - 5, null.location + 300, 999)
+    np.testing.assert_array_equal(null.log10_nfa(score), other.log10_nfa(score))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_null_model_can_be_stored_and_sent(known):
+    score = smooth_noise(np.random.default_rng(11), (64, 64)) / 3
+    if not known:
+        score[1:] = np.nan
+        score[0, 4:] = np.nan
+    null = fit_null(score)
+    assert np.isinf(null.scale) != known
+    text = json.dumps(null.to_dict(), allow_nan=False)
+    assert_same(null, NullModel.from_dict(json.loads(text)))
+    assert_same(null, pickle.loads(pickle.dumps(null)))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"scale": "wide"},
+        {"peaks": None},
+        {"correlation_length": [1.0]},
+        {"laws": [[1.0], [2.0]]},
+        {"laws": [[1.0], [2.0], [3.0], []]},
+    ],
+)
+def test_a_stored_null_model_that_is_damaged_is_refused(damage):
+    stored = fit_null(smooth_noise(np.random.default_rng(12), (64, 64))).to_dict()
+    with pytest.raises(InputError, match="stored null model is damaged"):
+        NullModel.from_dict(stored | damage)
+    with pytest.raises(InputError, match="scale"):
+        NullModel.from_dict({name: value for name, value in stored.items() if name != "scale"})
+
+
+def test_the_number_of_false_alarms_is_the_number_of_peaks_times_the_mean_over_the_laws():
+    null = fit_null(smooth_noise(np.random.default_rng(13)))
+    location, scale, shape, log_weight = null.laws[:, :, None]
+    reduced = np.array([-30, -2.5, 0, 1.234, 7, 25, 44, 300])
+    heights = 1 + shape * (reduced * null.scale + null.location - location) / scale
+    curved = np.where(shape == 0, 1, shape)
+    with np.errstate(over="ignore", divide="ignore"):
+        chance = -np.expm1(-(np.maximum(heights, 0) ** (-1 / curved)))
+    chance = np.where(shape == 0, np.nan, chance)
+    assert (null.laws[2] != 0).all()
+    with np.errstate(divide="ignore"):
+        expected = np.log10(null.peaks * (np.exp(log_weight) * chance).sum(axis=0)).clip(SMALLEST_LOG10_NFA)
+    found = null.log10_nfa(null.location + reduced * null.scale)
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # the table is linear in between
+
+
+def test_a_map_is_judged_by_its_own_null_model_as_it_is_alone():
+    score = smooth_noise(np.random.default_rng(14))
+    score[100:120, 60:90] += 6
+    alone = assess(score)
+    again = judge(score, NullModel.from_dict(fit_null(score).to_dict()))
+    np.testing.assert_array_equal(again.log10_nfa, alone.log10_nfa)
+    np.testing.assert_array_equal(again.region_log10_nfa, alone.region_log10_nfa)
+    assert again.regions(1e-2)[1] == alone.regions(1e-2)[1] != ()
+
+
+def test_a_defect_everywhere_shows_by_the_null_model_of_a_clean_image():
+    clean, other = (smooth_noise(np.random.default_rng(seed)) for seed in (15, 16))
+    null = fit_null(clean)
+    assert judge(other, null).regions(1e-2)[1] == ()
+    assert assess(other + 8).regions(1e-2)[1] == ()
+    labels, _ = judge(other + 8, null).regions(1e-2)
+    assert (labels > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("alarms", [1e-3, 1.0, 10.0, 11.0, 60.0])
+def test_regions_of_few_pixels_are_those_of_the_map(alarms):
+    from ssdnet.calibration.regions import find_regions
+
+    score = smooth_noise(np.random.default_rng(17))
+    score[100:120, 60:90] += 9
+    score[5:9, 7:30] = np.nan
+    found = assess(score)
+    down, right = (int(np.ceil(length)) for length in found.null.correlation_length)
+    labels, regions = found.regions(alarms)
+    expected_labels, expected = find_regions(score, found.region_log10_nfa, alarms, gap=(down, right))
+    np.testing.assert_array_equal(labels, expected_labels)
+    assert regions == expected != ()
+    placed = found.placed((300, 280), (slice(20, 276), slice(11, 267)))
+    np.testing.assert_array_equal(placed.regions(alarms)[0][20:276, 11:267] > 0, labels > 0)
+    np.testing.assert_array_equal(placed.region_log10_nfa[20:276, 11:267], found.region_log10_nfa)
+    assert np.isnan(placed.region_log10_nfa[:20]).all()
+
+
+def test_pixels_that_are_alike_are_one_peak():
+    from ssdnet.calibration.peaks import peaks_of
+
+    score = np.zeros((90, 90), dtype=np.float32)
+    score[20:22, 30:32] = score[60, 60] = 3.0
+    peaks = peaks_of(score, np.isfinite(score), (20.0, 20.0), most=1000)
+    assert (peaks > 2).sum() == 2
+    assert 3.0 <= peaks[-1] < np.nextafter(np.float32(3), np.float32(4))
+
+
+def test_a_map_in_strips_has_the_same_peaks(monkeypatch):
+    from ssdnet.calibration import peaks
+
+    score = np.round(smooth_noise(np.random.default_rng(18), (300, 200)), 2)
+    known = np.isfinite(score)
+    whole = peaks.peaks_of(score, known, (30.0, 20.0), most=1000)
+    monkeypatch.setattr(peaks, "_STRIP", 1)
+    np.testing.assert_array_equal(peaks.peaks_of(score, known, (30.0, 20.0), most=1000), whole)
+
+
+@pytest.mark.parametrize("shape", [(150, 200), (151, 201)])
+def test_the_median_of_a_large_map_is_exact(shape):
+    from ssdnet.calibration import null_model
+
+    score = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    score[:20, ::3] = np.nan
+    assert null_model._median(score) == np.nanmedian(score)
+    assert null_model._median(np.round(score)) == np.nanmedian(np.round(score))
+    score[10:] = np.sort(score[10:], axis=None)[::-1].reshape(score[10:].shape)
+    assert null_model._median(score) == np.nanmedian(score)

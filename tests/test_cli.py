@@ -111,7 +111,7 @@ def test_fail_on_anomaly_is_1_only_when_something_is_found(here: Path) -> None:
         (["locate", "a.png", "--device", "toaster"], "'toaster' is not a device"),
         (["locate", "a.png", "--save", "map,pdf"], "cannot save 'pdf'; choose from map, mask, labels"),
         (["locate", "a.png", "--save", "layers"], "'texture' does not split the image into layers"),
-        (["locate", "a.png", "--quality", "full"], "has no quality 'full'"),
+        (["locate", "a.png", "--quality", "full"], "there is no quality 'full'"),
         (["locate", "a.png", "--batch", "0"], "not in the range"),
         (["locate", "a.png", "--alarms", "0"], "alarms must be"),
         (["locate", "a.png", "--alarms", "-1"], "alarms must be"),
@@ -354,18 +354,18 @@ def test_layers_and_quality(here: Path) -> None:
     make_image(here / "p/b.png", seed=1)
     words = ("locate", "p", "--json", "--detector", "box", "--batch", "2", "--save", "json,layers", *NEVER)
     sizes = {}
-    for quality in ("draft", "full"):
+    for quality in ("draft", "best"):
         result = call(*words, "--quality", quality, "--resume")  # another quality is another result
         assert result.exit_code == 0
         records = [json.loads(line) for line in result.stdout.splitlines()]
         for record in records:
             RECORD.validate(record)
         sizes[quality] = [record["detector"]["settings"]["size"] for record in records]
-    assert sizes == {"draft": [3, 3], "full": [5, 5]}
+    assert sizes == {"draft": [3, 3], "best": [5, 5]}
     expected = [NAME, "a.json", "a.layers.tif", "b.json", "b.layers.tif"]
     assert files_in(here / "ssdnet-results") == expected
-    assert call(*words, "--quality", "best").exit_code == 2
-    assert "quality  draft, full" in call("detectors").stdout
+    assert call(*words, "--quality", "fast").exit_code == 2
+    assert "quality  draft, best" in call("detectors").stdout
 
 
 def test_resume_tells_the_same_as_the_first_run(here: Path) -> None:
@@ -405,7 +405,7 @@ def test_defaults_are_those_of_the_library(here: Path, monkeypatch: pytest.Monke
     from ssdnet.batch import Settings
 
     assert seen["settings"] == Settings()
-    assert Settings().alarms == ssdnet.pipeline.DEFAULT_ALARMS
+    assert Settings().alarms == ssdnet.settings.DEFAULT_ALARMS
     assert str(Settings().max_pixels) in call("locate", "--help").stdout
 
 
@@ -469,9 +469,11 @@ from typing import ClassVar
 
 import torch
 
+from ssdnet.detectors.protocol import Detector
+
 
 @dataclass(frozen=True)
-class Slow:
+class Slow(Detector):
     name: ClassVar[str] = "slow"
     summary: ClassVar[str] = "trains"
     assumes: ClassVar[str] = "patience"
@@ -495,7 +497,8 @@ def install_slow(folder: Path, monkeypatch: pytest.MonkeyPatch, *, steps: int) -
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-detector\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[ssdnet.detectors]\nslow = slow_detector:Slow\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), before))))
 
 
 def on_terminal(*arguments: str, piped: bool, columns: int = 160) -> tuple[str, str]:
@@ -558,7 +561,7 @@ def test_the_bar_of_one_image_moves_and_tells_what_the_detector_does(
     install_slow(here, monkeypatch, steps=80)
     seen, _ = on_terminal("locate", "a.png", "--save", "json", "--detector", "slow", piped=False)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
-    told = re.findall(r"(\d+)% 1 of 1 (\S+) training, loss (\d\.\d\d) a\.png", plain)
+    told = re.findall(r"(\d+)% 1 of 1 (\S+) a\.png: training, loss (\d\.\d\d)", plain)
     shares, remaining, losses = zip(*told, strict=True)
     assert len(set(shares)) > 4
     assert len(set(losses)) > 4

@@ -179,8 +179,9 @@ def test_large_images_are_refused_before_decoding(pairs):
 
 def test_progress_goes_through_all(pairs):
     seen = []
-    check(find(pairs), progress=lambda done, case, message: seen.append((done, case.name)))
-    assert seen == [(0, "a"), (1, "b"), (2, "good/c")]
+    found = find(pairs)
+    check(found, progress=lambda *told: seen.append(told))
+    assert seen == [(number / 3, f"{case.label}: checking") for number, case in enumerate(found.cases)]
 
 
 # Synthetic sets ---------------------------------------------------------------------------------------

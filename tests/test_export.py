@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias
 
@@ -20,12 +21,13 @@ from PIL import Image as Pillow
 
 import ssdnet.export
 from ssdnet import wording
+from ssdnet.calibration import fit_null
 from ssdnet.calibration.regions import find_regions
 from ssdnet.errors import OutputError, UsageError
 from ssdnet.export import FORMATS, SUFFIXES, save, table
 from ssdnet.image import read_image
 from ssdnet.picture import display, overlay, placement
-from ssdnet.result import Localization, Region
+from ssdnet.result import Learned, Localization, Region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +78,8 @@ def localization(
         device="cpu",
         threads=1,
         seconds={"read": 0.1, "detect": 0.2},
+        null=fit_null(score),
+        learned=(Learned.of(image),),
         notes=("the file has 2 pages",),
     )
 
@@ -529,22 +533,26 @@ def test_numbers_stand_beside_their_region_and_inside_the_picture() -> None:
 # Display ----------------------------------------------------------------------------------------------
 
 
+def colours(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return display.Colours.of(read_image(pixels)).picture()
+
+
 def test_8_bits_are_shown_as_they_are() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(display.to_rgb(read_image(pixels)), pixels)
-    np.testing.assert_array_equal(display.to_rgb(read_image(pixels[:, :, :1]))[:, :, 2], pixels[:, :, 0])
-    two = display.to_rgb(read_image(np.ascontiguousarray(pixels[:, :, :2])))
+    np.testing.assert_array_equal(colours(pixels), pixels)
+    np.testing.assert_array_equal(colours(pixels[:, :, :1])[:, :, 2], pixels[:, :, 0])
+    two = colours(np.ascontiguousarray(pixels[:, :, :2]))
     np.testing.assert_array_equal(two[:, :, 1], pixels[:, :, :2].mean(axis=2).round())
     four = np.concatenate([pixels, pixels[:, :, :1]], axis=2)
-    np.testing.assert_array_equal(display.to_rgb(read_image(four)), pixels)
-    np.testing.assert_array_equal(np.unique(display.to_rgb(read_image(pixels > 100))), [0, 255])
+    np.testing.assert_array_equal(colours(four), pixels)
+    np.testing.assert_array_equal(np.unique(colours(pixels > 100)), [0, 255])
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.int32, np.float64])
 def test_other_kinds_are_stretched_between_percentiles(dtype: npt.DTypeLike) -> None:
     ramp = np.linspace(1000, 3000, 64 * 64).reshape(64, 64).astype(dtype)
     ramp[0, 0] = 30000  # one hot pixel must not make the rest black
-    shown = display.to_rgb(read_image(ramp)).astype(int)
+    shown = colours(ramp).astype(int)
     assert shown[1, 0, 0] < 5
     assert shown[-1, -1, 0] == 255
     assert 120 < shown[32, 32, 0] < 136
@@ -555,13 +563,54 @@ def test_missing_and_constant_pixels_do_not_disturb_the_stretch() -> None:
     pixels = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
     holed = pixels.copy()
     holed[5:9] = np.nan
-    assert (
-        np.abs(
-            display.to_rgb(read_image(holed))[20:].astype(int) - display.to_rgb(read_image(pixels))[20:]
-        ).max()
-        < 8
-    )
-    assert (display.to_rgb(read_image(np.full((20, 20), 3.5))) == 128).all()
+    assert np.abs(colours(holed)[20:].astype(int) - colours(pixels)[20:]).max() < 8
+    assert (colours(np.full((20, 20), 3.5)) == 128).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.uint16, np.float64])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_a_smaller_picture_is_the_mean_of_what_is_shown(dtype: npt.DTypeLike, channels: int) -> None:
+    """As when the picture at its own size is reduced, which for 8 bits is a picture of the file itself."""
+    generator = np.random.default_rng(channels)
+    values = generator.integers(0, 250, (60, 90, channels))
+    if dtype in (np.uint16, np.float64):
+        values[generator.random((60, 90)) < 0.01] *= 20  # white before the mean is taken
+    pixels = values > 125 if dtype == np.bool_ else values.astype(dtype)
+    whole = colours(pixels)
+    blocks = whole.reshape(20, 3, 30, 3, 3).mean(axis=(1, 3))
+    small = display.Colours.of(read_image(pixels)).picture((20, 30))
+    assert small.shape == (20, 30, 3)
+    assert np.abs(small - blocks).max() <= 1
+    if channels == 3 and dtype == np.uint8:
+        with Pillow.fromarray(pixels) as image:
+            expected = np.asarray(image.resize((41, 23), Pillow.Resampling.BOX))
+        np.testing.assert_array_equal(display.Colours.of(read_image(pixels)).picture((23, 41)), expected)
+
+
+def test_a_part_of_a_picture_has_its_colours() -> None:
+    pixels = np.random.default_rng(0).normal(size=(50, 40, 3))
+    pixels[4:9, 7:9] = np.nan
+    shades = display.Colours.of(read_image(pixels))
+    inside = np.s_[3:33, 5:25]
+    np.testing.assert_array_equal(shades.picture(inside=inside), shades.picture()[inside])
+    enlarged = shades.picture((60, 40), inside)
+    np.testing.assert_array_equal(enlarged[::2, ::2], shades.picture()[inside])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_small_picture_of_a_large_image_takes_little_memory(dtype: npt.DTypeLike) -> None:
+    pixels = np.random.default_rng(0).integers(0, 250, (2000, 3000, 1), dtype=np.uint8).astype(dtype)
+    image = read_image(pixels)
+    tracemalloc.start()
+    try:
+        shades = display.Colours.of(image)
+        tracemalloc.reset_peak()
+        shades.picture((667, 1000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # One byte for each pixel, and what does not grow with the image.
+    assert peak < pixels.shape[0] * pixels.shape[1] + 2**24
 
 
 def test_reducing_keeps_the_extreme_and_enlarging_repeats() -> None:
@@ -571,6 +620,13 @@ def test_reducing_keeps_the_extreme_and_enlarging_repeats() -> None:
     assert small.shape == (10, 100)
     assert small.min() == -5
     assert (small < 0).sum() == 1
+    many = np.random.default_rng(0).random((47, 29)).astype(np.float32)
+    many[3:9] = np.nan
+    expected = np.fmin.reduceat(
+        np.fmin.reduceat(many, np.arange(13) * 47 // 13, axis=0), np.arange(29), axis=1
+    )
+    np.testing.assert_array_equal(display.resize_extreme(many, (13, 29), np.fmin), expected)
+    assert display.resize_extreme(many, (13, 58), np.fmin).shape == (13, 58)
     np.testing.assert_array_equal(
         display.resize_extreme(np.arange(4.0).reshape(2, 2), (4, 4), np.fmin)[0], [0, 0, 1, 1]
     )

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssdnet.calibration.extent import gather
+from ssdnet.calibration import extent
 from ssdnet.calibration.regions import find_regions
 
 LENGTHS = (2.0, 2.0)
 PEAKS = 200
+
+
+def gather(score, log10_nfa, correlation_length, peaks):
+    """Both maps: what is shared, and the significance of regions."""
+    usual = float(np.nanmedian(score))
+    shared, unusual = extent.gather(score, log10_nfa, correlation_length, peaks, usual=usual)
+    regions = np.maximum(log10_nfa, np.finfo(np.float32).tiny)
+    regions.flat[unusual.index] = unusual.log10_nfa
+    return shared, regions
 
 
 def blob(side: int, log10_nfa: float) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +32,59 @@ def test_a_weak_region_is_chance_when_small_and_certain_when_large():
     small, large = (np.nanmin(gather(*blob(side, 0.9), LENGTHS, PEAKS)[1]) for side in (4, 20))
     assert small > -1
     assert large == pytest.approx(1 - 0.7 * 20 / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("log10_nfa", "peaks", "expected"),
+    [
+        (0.4, PEAKS, 0.5 - 7),  # each level has its own start
+        (0.5, PEAKS, 0.5 - 7),
+        (0.6, PEAKS, 1 - 7),
+        (1.0, PEAKS, 1 - 7),
+        (1.1, PEAKS, 1.1),
+        (0.9, 80, 1 - 7),  # ten are an eighth of the peaks
+        (0.9, 79, 0.9),
+        (0.4, 26, 0.5 - 7),
+        (0.4, 25, 0.4),
+    ],
+)
+def test_what_counts_as_a_region_of_some_extent(log10_nfa, peaks, expected):
+    regions = gather(*blob(20, log10_nfa), LENGTHS, peaks)[1]
+    assert regions[20, 30] == pytest.approx(expected, abs=1e-5)
+    assert regions[50, 50] == 3
+
+
+def test_each_pixel_takes_part_by_its_height_to_the_power_of_one_and_a_half():
+    score, log10_nfa = np.zeros((41, 41), np.float32), np.full((41, 41), 3, np.float32)
+    score[20, 20], log10_nfa[20, 20] = 4, -8
+    # Three correlation lengths are six rows and, of 2.4, eight columns.
+    for row, column in ((20, 21), (14, 20), (20, 28), (27, 20), (20, 11)):
+        score[row, column], log10_nfa[row, column] = 1, 1.5
+    shared, regions = gather(score + 100, log10_nfa, (2.0, 2.4), PEAKS)  # whatever is usual is 0
+    assert shared[20, 20] == -8
+    for row, column in ((20, 21), (14, 20), (20, 28)):
+        assert shared[row, column] == pytest.approx(1.5 - 8 / 8)
+    for row, column in ((27, 20), (20, 11)):
+        assert shared[row, column] == 1.5
+    assert (regions > 0).sum() == regions.size - 1
+
+
+def test_a_weak_region_close_to_a_strong_one_has_its_own_number_at_its_summit():
+    score, log10_nfa = np.zeros((41, 41), np.float32), np.full((41, 41), 3, np.float32)
+    score[20, 20:22], log10_nfa[20, 20:22] = 60, -40
+    score[20, 25:27], log10_nfa[20, 25:27] = (6, 5), -5
+    shared, _ = gather(score, log10_nfa, LENGTHS, PEAKS)
+    assert shared[20, 20] == -40
+    assert shared[20, 25] == -5
+    assert shared[20, 26] == pytest.approx(-40 * (5 / 60) ** 1.5, rel=1e-5)
+
+
+def test_who_accepts_more_than_one_false_region_gets_all_pixels_that_stand_out_as_much():
+    score, log10_nfa = blob(4, -3)
+    score[40, 40], log10_nfa[40, 40] = 0.5, 1.5
+    _, region_log10_nfa = gather(score, log10_nfa, LENGTHS, PEAKS)
+    counts = [(find_regions(score, region_log10_nfa, alarms)[0] > 0).sum() for alarms in (1.0, 10.0, 100.0)]
+    assert counts == [16, 16, 17]
 
 
 def test_a_strong_pixel_needs_no_extent():
@@ -91,6 +153,9 @@ def test_pieces_no_further_apart_than_the_gap_are_one_region():
     assert counts == [3, 2, 2, 1]
     labels, _ = find_regions(-log10_nfa, log10_nfa, 1e-2, gap=(2, 2))
     assert (labels > 0).sum() == 3
+    # Along each axis for itself.
+    counts = [len(find_regions(-log10_nfa, log10_nfa, 1e-2, gap=gap)[1]) for gap in ((0, 2), (6, 0))]
+    assert counts == [2, 2]
 
 
 def test_where_a_level_is_above_many_of_the_peaks_extent_proves_nothing():
@@ -121,3 +186,23 @@ def test_the_most_unusual_place_of_a_region_of_some_extent_is_its_summit():
     score[33, 17] = 1.1
     cone = dataclasses.replace(result, anomaly_map=score, log10_nfa=1 - 4 * np.minimum(score, 1))
     assert cone.most_unusual == (17, 33)
+
+
+@pytest.mark.parametrize("lengths", [(2.0, 3.0), (9.0, 5.0)])
+def test_a_map_in_strips_is_judged_the_same(monkeypatch, lengths):
+    score = np.random.default_rng(2).normal(size=(150, 90)).astype(np.float32)
+    score[20:130, 40:44] += 4
+    log10_nfa = (4 - 1.5 * score).astype(np.float32)
+    expected = gather(score, log10_nfa, lengths, PEAKS)
+    monkeypatch.setattr(extent, "_STRIP", 1)
+    for found, whole in zip(gather(score, log10_nfa, lengths, PEAKS), expected, strict=True):
+        np.testing.assert_array_equal(found, whole)
+
+
+def test_the_shared_map_may_take_the_place_of_the_pixels_own():
+    score, log10_nfa = blob(8, -3)
+    expected = gather(score, log10_nfa.copy(), LENGTHS, PEAKS)
+    shared, unusual = extent.gather(score, log10_nfa, LENGTHS, PEAKS, usual=0.0, out=log10_nfa)
+    assert shared is log10_nfa
+    np.testing.assert_array_equal(shared, expected[0])
+    np.testing.assert_array_equal(unusual.log10_nfa, expected[1].flat[unusual.index])

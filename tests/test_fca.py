@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,13 @@ from hypothesis import strategies as st
 import ssdnet
 from ssdnet import samples
 from ssdnet.detectors.protocol import Detector
-from ssdnet.detectors.rivals import fca
-from ssdnet.detectors.rivals.fca import FCA
+from ssdnet.detectors.rivals.fca import FCA, correspondence
 from ssdnet.detectors.rivals.fca.filter_banks import BANKS, filter_bank
+from ssdnet.detectors.rivals.fca.surface import Surface, context
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
 from ssdnet.image.standardization import standardize
+from ssdnet.maths.window import Window
 
 
 def run(pixels, valid=None, *, seed=0, progress=lambda *_: None, **configuration):
@@ -108,15 +111,15 @@ def test_a_value_beyond_all_bins_moves_by_its_distance():
 def test_blocks_change_nothing(monkeypatch):
     image = samples.texture("twill", (60, 77), seed=1)
     whole = score(image)
-    monkeypatch.setattr(fca, "_BLOCK_VALUES", {"cpu": 24 * 300})
-    assert len(list(fca._blocks(60, 77, most=300, multiple=2))) > 10
+    monkeypatch.setattr(correspondence, "_BLOCK_VALUES", {"cpu": 24 * 300})
+    assert len(list(correspondence.blocks(60, 77, most=300, multiple=2))) > 10
     np.testing.assert_allclose(score(image), whole, atol=1e-5)
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(9, 900), st.integers(1, 3))
 def test_blocks_cover_the_image_once(height, width, most, multiple):
     covered = np.zeros((height, width), dtype=int)
-    for block in fca._blocks(height, width, most=most, multiple=multiple):
+    for block in correspondence.blocks(height, width, most=most, multiple=multiple):
         covered[block] += 1
         assert all(span.start % multiple == 0 for span in block)
         assert covered[block].size <= 8 * most
@@ -149,6 +152,28 @@ def test_features_look_no_further_than_their_margin(features):
     pixels[0, :, 20, 21] += 1
     changed = (bank.respond(pixels) != before).any(dim=1)[0].nonzero() + bank.margin
     assert (changed - torch.tensor([20, 21])).abs().max() == bank.margin
+
+
+@pytest.mark.parametrize("features", BANKS)
+def test_a_position_has_the_same_features_to_the_last_bit_in_any_window_and_tile(features):
+    bank = filter_bank(
+        features,
+        channels=3,
+        orbits=1,
+        kernel_size=3,
+        generator=torch.Generator().manual_seed(0),
+        device=torch.device("cpu"),
+    )
+    pixels = noise(1, 3, 150 + 2 * bank.margin, 160 + 2 * bank.margin)
+    whole = bank.respond(pixels)
+    part = bank.respond(pixels[:, :, 30 : 49 + 2 * bank.margin, 101 : 110 + 2 * bank.margin])
+    assert torch.equal(part, whole[:, :, 30:49, 101:110])
+    one = bank.respond(pixels[:, :, 30 : 31 + 2 * bank.margin, 101 : 102 + 2 * bank.margin])
+    assert torch.equal(one, whole[:, :, 30:31, 101:102])
+    side = 9 + 2 * bank.margin
+    tiles = pixels[0].unfold(1, side, 9).unfold(2, side, 9)[:, :16, :17]
+    features = bank.respond(tiles.flatten(1, 2).transpose(0, 1)).unflatten(0, (16, 17))
+    assert torch.equal(features.permute(2, 0, 3, 1, 4).reshape(-1, 144, 153), whole[0, :, :144, :153])
 
 
 def test_laws_filters_ignore_light_and_its_slope():
@@ -226,6 +251,62 @@ def test_same_seed_same_bytes_and_zero_is_a_seed():
     assert score(image, seed=0).tobytes() != score(image, seed=1).tobytes()
     for features in ("laws", "colour"):
         assert score(image, features=features).tobytes() == score(image, features=features, seed=1).tobytes()
+
+
+@pytest.mark.parametrize("features", BANKS)
+def test_a_model_comes_back_from_pickle_and_holds_no_image(features):
+    pixels, valid = noise(2, 200, 210), torch.ones(200, 210, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    model, (scores,) = FCA(features=features).fit_score([pixels], [valid], generator=generator)
+    stored = pickle.dumps(model)
+    assert len(stored) < 0.5 * pixels.numel() * 4
+    assert torch.equal(pickle.loads(stored).score(pixels, valid), scores)
+
+
+def test_images_of_one_surface_are_learned_together():
+    """Where an image shows half of a pattern only, the other image says that the rest is usual too."""
+    halves = noise(2, 1, 72, 72)
+    halves[1] += 3
+    both = [torch.cat([halves[0], halves[1]], dim=2), halves[1]]
+    known = [torch.ones(image.shape[1:], dtype=torch.bool) for image in both]
+    detector, generator = FCA(features="colour"), torch.Generator().manual_seed(0)
+    _, scores = detector.fit_score(both, known, generator=generator)
+    alone = detector.fit_score(both[1:], known[1:], generator=generator)[1][0]
+    assert [score.shape for score in scores] == [image.shape[1:] for image in both]
+    assert scores[1].median() < scores[0][:, :72].median()  # of two thirds and of a third of the pixels
+    assert alone.median() < scores[1].median()
+    # The same image twice is that image, but for where the bins lie.
+    first, second = detector.fit_score(both[1:] * 2, known[1:] * 2, generator=generator)[1]
+    assert torch.equal(first, second)
+    torch.testing.assert_close(first, alone, atol=0.02, rtol=0)
+
+
+def test_an_image_smaller_than_a_tile_is_scored():
+    whole = torch.ones(64, 64, dtype=torch.bool)
+    model = FCA(features="colour").fit([noise(1, 64, 64)], [whole], generator=torch.Generator())
+    for size in ((1, 1), (5, 80), (7, 7)):
+        scores = model.score(noise(1, *size), whole[:1, :1].expand(size))
+        assert scores.shape == size
+        assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize("margin", [1, 2, 3, 5, 9])
+def test_what_is_filled_in_near_known_pixels_depends_on_the_context_only(margin):
+    pixels, valid = noise(1, 320, 320), noise(320, 320, seed=1) > 2.2  # holes of all sizes
+    whole = Surface.of(pixels, valid, Window.whole((320, 320)), margin=margin, multiple=1)
+    window = Window(128, 180, 192, 200, (320, 320))
+    reach = context(margin, 1)
+    around = Window(64, 180 + reach, 128, min(200 + reach, 320), (320, 320))
+    rows, columns = around.slices
+    part = Surface.of(pixels[:, rows, columns], valid[around.slices], around, margin=margin, multiple=5)
+    assert (part.window.top, part.window.left) == (65, 130)
+    near = F.max_pool2d(valid[None].float(), 2 * margin + 1, stride=1, padding=margin)[0] > 0
+
+    def seen(surface):
+        rows, columns = window.within(surface.window)
+        return surface.padded[0, 0, margin:, margin:][rows, columns][near[window.slices]]
+
+    torch.testing.assert_close(seen(part), seen(whole))
 
 
 @pytest.mark.parametrize("features", BANKS)

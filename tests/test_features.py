@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from ssdnet.maths import random_features
 from ssdnet.maths.grids import Axis, resample
 from ssdnet.maths.pyramid import level_count, pyramid
-from ssdnet.maths.random_features import dihedral_kernels, feature_maps
+from ssdnet.maths.random_features import RandomFeatures, dihedral_kernels
 
 
 def maps(pixels, valid=None, *, levels=3, seed=0):
     if valid is None:
         valid = torch.ones(pixels.shape[1:], dtype=torch.bool)
-    return feature_maps(
-        pixels,
-        valid,
+    _, (found,) = RandomFeatures.fit(
+        [pixels],
+        [valid],
         levels=levels,
         orbits=2,
         kernel_size=3,
@@ -26,6 +26,7 @@ def maps(pixels, valid=None, *, levels=3, seed=0):
         generator=torch.Generator().manual_seed(seed),
         progress=lambda *_: None,
     )
+    return found
 
 
 def everywhere(found):

@@ -779,8 +779,8 @@ def test_levels_copies_and_masks_are_no_pages() -> None:
     assert (image.page_count, image.notes) == (1, ())
 
 
-@pytest.mark.parametrize("page", [0, -1])
-def test_pages_are_counted_from_one(page: int) -> None:
+@pytest.mark.parametrize("page", [0, -1, "2", True, np.True_, 1.0, [1]])
+def test_pages_are_counted_from_one(page: Any) -> None:
     with pytest.raises(errors.UsageError, match="counted from 1"):
         read_image(tiff(*FRAMES, photometric="rgb"), page=page)
 
@@ -1052,6 +1052,40 @@ def test_no_permission(tmp_path: Path) -> None:
         os.seteuid(me)
 
 
+class Foreign:
+    """An image of another package, such as xarray's."""
+
+    def __init__(self, pixels: Array) -> None:
+        self.pixels = pixels
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return self.pixels
+
+
+class Refusing:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        raise RuntimeError("on another machine")
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB, GREY16, BITS, GREY.astype(np.float32)])
+def test_what_numpy_makes_an_array_of_is_an_image(pixels: Array) -> None:
+    check(read_image(Foreign(pixels)), pixels)
+    for source in (pixels.tolist(), tuple(pixels.tolist()), list(pixels)):
+        image = read_image(source)
+        np.testing.assert_array_equal(image.pixels, np.atleast_3d(pixels))
+        assert (image.name, image.path) == ("array", None)
+    assert pixels.flags.writeable
+    masked = read_image(Foreign(pixels), roi=(np.indices((H, W))[1] > 3).tolist())
+    np.testing.assert_array_equal(masked.valid, np.indices((H, W))[1] > 3)
+
+
+def test_an_image_of_another_package_stays_its_own() -> None:
+    pixels = GREY.copy()
+    image = read_image(Foreign(pixels))
+    pixels[:] = 0
+    np.testing.assert_array_equal(image.pixels[..., 0], GREY)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -1067,8 +1101,15 @@ def test_no_permission(tmp_path: Path) -> None:
         (torch.zeros(H, W, dtype=torch.complex64), "complex64"),
         (torch.zeros(H, W).to_sparse(), "NumPy cannot read"),
         (None, "NoneType is not an image"),
-        ([[1, 2], [3, 4]], "list is not an image"),
+        ([[1, 2], [3, 4, 5]], "list: NumPy cannot make an image of it"),
+        ([["a"] * W] * H, "dtype .U1"),
+        ([], r"\(0,\) is not an image"),
+        ([png_of(RGB), png_of(RGB)], "one image at a time"),
+        (Refusing(), "Refusing: NumPy cannot make an image of it: on another machine"),
+        (np.float64(3), r"shape \(\) is not an image"),
         (3, "int is not an image"),
+        ({"pixels": 3}, "dict is not an image"),
+        (np.ndarray, "type is not an image"),
     ],
 )
 def test_sources_that_are_no_images(source: Any, message: str) -> None:

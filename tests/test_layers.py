@@ -132,15 +132,15 @@ def test_normal_has_the_colours_of_the_picture() -> None:
     pixels = np.random.default_rng(0).integers(0, 2**16, (30, 40, 4)).astype(np.uint16)
     for dtype in (np.uint16, np.float32, np.int32, np.float64):
         image = read_image(pixels.astype(dtype))
-        same = display.to_rgb_like(image, image.pixels.astype(np.float64))
-        np.testing.assert_array_equal(same, display.to_rgb(image))
+        same = display.Colours.of(image).like(image.pixels.astype(np.float64))
+        np.testing.assert_array_equal(same, display.Colours.of(image).picture())
     for channels in (1, 2, 3):
         for image in (
             read_image((pixels[:, :, :channels] // 256).astype(np.uint8)),
             read_image(pixels[:, :, :channels] > 2**15),
         ):
-            like = display.to_rgb_like(image, image.pixels.astype(np.float32))
-            assert np.abs(like.astype(int) - display.to_rgb(image)).max() <= (channels == 2)
+            like = display.Colours.of(image).like(image.pixels.astype(np.float32))
+            assert np.abs(like.astype(int) - display.Colours.of(image).picture()).max() <= (channels == 2)
 
 
 def test_missing_pixels_are_hatched_in_each_layer() -> None:

@@ -19,6 +19,8 @@ from ssdnet import detectors
 from ssdnet.errors import UnknownDetectorError, UsageError
 
 PUBLIC = {
+    "FittedModel",
+    "fit",
     "Image",
     "Localization",
     "Region",
@@ -83,8 +85,9 @@ def test_detectors_are_listed_and_made():
 def test_auto_comes_fast_or_as_good_as_it_gets():
     assert detectors.create("auto", "fast") == detectors.create("texture")
     assert detectors.create("auto", "best") == detectors.create("ssdnet")
-    with pytest.raises(UsageError, match="'auto' has no quality 'draft': choose from fast, best"):
-        detectors.create("auto", "draft")
+    assert detectors.create("auto", "draft") == detectors.create("ssdnet", "draft")
+    with pytest.raises(UsageError, match="no quality 'perfect': choose from fast, draft, best"):
+        detectors.create("auto", "perfect")
 
 
 def test_another_package_can_offer_a_detector(monkeypatch, tmp_path):
@@ -94,8 +97,10 @@ def test_another_package_can_offer_a_detector(monkeypatch, tmp_path):
             from dataclasses import dataclass
             from typing import ClassVar
 
+            from ssdnet.detectors.protocol import Detector
+
             @dataclass(frozen=True)
-            class Foreign:
+            class Foreign(Detector):
                 name: ClassVar[str] = "foreign"
                 summary: ClassVar[str] = "brightness"
                 assumes: ClassVar[str] = "nothing"

@@ -57,6 +57,12 @@ def test_nothing_found_is_empty(maps):
     assert not labels.any()
 
 
+def test_as_many_alarms_as_were_accepted_are_accepted():
+    log10_nfa = np.zeros((20, 20), dtype=np.float32)
+    log10_nfa[5, 5], log10_nfa[9, 9] = -2, np.nextafter(np.float32(-2), np.float32(0))
+    assert [region.bbox for region in find_regions(-log10_nfa, log10_nfa, 1e-2)[1]] == [(5, 5, 1, 1)]
+
+
 def test_diagonal_neighbours_are_one_region():
     score = np.zeros((20, 20), dtype=np.float32)
     score[5, 5] = score[6, 6] = score[9, 9] = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -11,23 +11,24 @@ import torch
 
 import ssdnet
 from ssdnet import detectors, samples
-from ssdnet.detectors.protocol import Decomposer, Detector
-from ssdnet.detectors.rivals.aota import Aota, mean_nearest, nearest_distances
+from ssdnet.detectors.protocol import Decomposing, Detector
+from ssdnet.detectors.rivals.aota import Aota, References, mean_nearest
 from ssdnet.detectors.rivals.dip import DIP
 from ssdnet.detectors.rivals.lowrank import LowRank, Patterns, threshold_singular_values
 from ssdnet.detectors.rivals.patchpca import PatchPCA
 from ssdnet.detectors.rivals.phot import PHOT, phase_only
 from ssdnet.detectors.rx import RX
-from ssdnet.detectors.ssdnet import SSDnet
+from ssdnet.detectors.settings import configured
+from ssdnet.detectors.ssdnet import SSDnet, Training
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
 from ssdnet.image.standardization import standardize
 from ssdnet.maths.gaussian import principal_components
-from ssdnet.maths.random_features import feature_maps
+from ssdnet.maths.random_features import RandomFeatures
 from ssdnet.maths.smoothing import smooth
 
 QUICK: dict[str, Detector] = {
-    "ssdnet": SSDnet(widths=(8, 12, 16), batch=4, patch=32, steps=3, precision="float32"),
+    "ssdnet": SSDnet(training=Training(widths=(8, 12, 16), batch=4, patch=32, steps=3, precision="float32")),
     "dip": DIP(steps=1),
 }
 """Instead of the defaults of those that train."""
@@ -151,15 +152,15 @@ class TestContract:
     @EACH
     def test_those_that_decompose_fill_in_what_is_missing(self, name):
         detector = make(name)
-        if not isinstance(detector, Decomposer):
-            assert not hasattr(detector, "decompose")
-            return
         images = [noise(2, 40, 48), noise(2, 33, 35, seed=1)]
         masks = [torch.rand(image.shape[1:], generator=generator()) > 0.2 for image in images]
-        parts = detector.decompose(images, masks, generators=[generator() for _ in images], progress=silent)
-        for image, part in zip(images, parts, strict=True):
-            assert part.normal.shape == image.shape
-            assert torch.isfinite(part.normal).all()
+        fitted = detector.fit_each(images, masks, generators=[generator() for _ in images], progress=silent)
+        for (model, _), image, known in zip(fitted, images, masks, strict=True):
+            assert isinstance(model, Decomposing) == detector.decomposes
+            if detector.decomposes:
+                normal = model.reconstruct(image, known, hidden=torch.zeros_like(known))
+                assert normal.shape == image.shape
+                assert torch.isfinite(normal).all()
 
     @EACH
     def test_what_was_found_comes_with_all_settings(self, name):
@@ -288,9 +289,9 @@ class TestAota:
 
     def test_all_positions_are_compared_with_all_others_but_their_neighbours(self):
         pixels = noise(2, 40, 56)
-        features = feature_maps(
-            pixels,
-            torch.ones(40, 56, dtype=torch.bool),
+        _, (features,) = RandomFeatures.fit(
+            [pixels],
+            [torch.ones(40, 56, dtype=torch.bool)],
             levels=2,
             orbits=1,
             kernel_size=3,
@@ -298,7 +299,8 @@ class TestAota:
             generator=generator(),
             progress=silent,
         )
-        found = nearest_distances(features, references=10_000, share=0.1, guard=2, progress=silent)
+        references = References.of([features], 10_000, share=0.1, guard=2)
+        found = references.log_distance(features, silent).exp()
         values = torch.cat([strip for _, strip in features.strips()]).flatten(0, 1).numpy()
         values = values / values.std(axis=0)
         places = np.stack(np.divmod(np.arange(20 * 28), 28), axis=1)
@@ -381,7 +383,7 @@ class TestLowRank:
 class TestDIP:
     def test_it_is_the_deep_image_prior_of_ssdnet(self):
         pixels = noise(1, 40, 48)
-        prior = replace(SSDnet.deep_image_prior(), steps=4)
+        prior = configured(SSDnet.deep_image_prior(), {"training.steps": 4})
         assert torch.equal(run(DIP(steps=4), pixels), run(prior, pixels))
         result = ssdnet.localize(np.asarray(noise(40, 48)), detector=DIP(steps=4))
         assert result.normal is not None
@@ -392,12 +394,9 @@ class TestDIP:
         smooth_part = torch.tensor(np.sin(rows / 9) + np.cos(columns / 7)).float()[None]
         noise_part = noise(1, 64, 64)
         known = torch.ones(64, 64, dtype=torch.bool)
-        part = DIP().decompose(
-            [smooth_part + noise_part], [known], generators=[generator()], progress=silent
-        )[0]
-        left = [
-            1 - (part.normal * target).sum() / target.square().sum() for target in (smooth_part, noise_part)
-        ]
+        pixels = smooth_part + noise_part
+        normal = DIP().fit([pixels], [known], generator=generator()).reconstruct(pixels, known)
+        left = [1 - (normal * target).sum() / target.square().sum() for target in (smooth_part, noise_part)]
         assert left[0] < 0.5
         assert left[1] > 0.65
 
@@ -426,6 +425,10 @@ def test_settings_that_mean_nothing_are_refused(kind, settings, words):
         kind(**settings)
 
 
-def test_no_levels_are_as_many_as_the_image_has():
-    assert PatchPCA(levels=None).levels is None
-    assert RX(levels=None).levels is None
+@pytest.mark.parametrize("kind", [PatchPCA, RX])
+@pytest.mark.parametrize(("side", "levels"), [(40, 2), (128, 3)])
+def test_no_levels_are_as_many_as_the_image_has(kind, side, levels):
+    pixels = noise(1, side, side + 20)
+    chosen = run(kind(), pixels)
+    assert torch.equal(chosen, run(kind(levels=levels), pixels))
+    assert not torch.equal(chosen, run(kind(levels=levels + 1), pixels))

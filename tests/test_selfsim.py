@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -11,53 +12,61 @@ import torch
 
 import ssdnet
 from ssdnet import detectors, samples
-from ssdnet.detectors.protocol import Decomposer, Detector
-from ssdnet.detectors.rivals.selfsim import (
-    SelfSimilarity,
-    disc_means,
-    laplace_to_gaussian,
-    made_gaussian,
-    patches,
-    standardized,
-)
-from ssdnet.detectors.rivals.selfsim.patches import Patches, nonlocal_mean, similar
+from ssdnet.detectors.protocol import Decomposing, Detector
+from ssdnet.detectors.rivals.selfsim import SelfSimilarity, nonlocal_means
+from ssdnet.detectors.rivals.selfsim.gaussianity import Law, laplace_to_gaussian
+from ssdnet.detectors.rivals.selfsim.nonlocal_means import Memory
+from ssdnet.detectors.rivals.selfsim.patches import Candidates, Patches
+from ssdnet.detectors.rivals.selfsim.scale import disc_means
 from ssdnet.errors import Cancelled, UsageError
 from ssdnet.image import read_image
 from ssdnet.image.standardization import standardize
+from ssdnet.maths.window import Window
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def decompose(image, *, seed=0, progress=lambda *_: None, **configuration):
+def standard(image):
+    """Pixels and valid mask of an array of the user, as the pipeline would make them."""
     picture = read_image(image)
-    parts = SelfSimilarity(**configuration).decompose(
-        [torch.from_numpy(standardize(picture).pixels)],
-        [torch.tensor(picture.valid)],
-        generators=[generator(seed)],
-        progress=progress,
-    )
-    return parts[0]
+    return torch.from_numpy(standardize(picture).pixels), torch.tensor(picture.valid)
+
+
+def fit(*images, seed=0, progress=lambda *_: None, **configuration):
+    """The model of tensors with their masks, and the scores."""
+    pixels, valid = zip(*images, strict=True)
+    detector = SelfSimilarity(**configuration)
+    return detector.fit_score(pixels, valid, generator=generator(seed), progress=progress)
 
 
 def score(image, **configuration):
-    return decompose(image, **configuration).score.numpy()
+    return fit(standard(image), **configuration)[1][0].numpy()
+
+
+def remember(pixels, known=None, *, seed=0, **changes):
+    """`Memory.draw` with the settings of the paper, unless something else is said."""
+    settings = {"size": 8, "stride": 1, "neighbours": 16, "guard": 8, "bandwidth": 0.7, "candidates": None}
+    known = torch.ones(pixels.shape[1:], dtype=torch.bool) if known is None else known
+    return Memory.draw([(pixels, known)], **{**settings, **changes}, generator=generator(seed))
 
 
 def predict(pixels, known=None, *, seed=0, **changes):
-    """`nonlocal_mean` with the settings of the paper, unless something else is said."""
-    settings = {"size": 8, "stride": 1, "neighbours": 16, "guard": 8, "bandwidth": 0.7, "candidates": None}
+    """An image by its own patches."""
     known = torch.ones(pixels.shape[1:], dtype=torch.bool) if known is None else known
-    return nonlocal_mean(
-        pixels, known, **{**settings, **changes}, generator=generator(seed), progress=lambda _: None
-    )
+    whole = Window.whole(tuple(known.shape))
+    return remember(pixels, known, seed=seed, **changes).predict(pixels, known, whole, whole, lambda _: None)
 
 
 def all_patches(pixels, known, size):
     rows, columns = (torch.arange(length - size + 1) for length in known.shape)
     share = known.to(pixels.dtype)
     return Patches.at(torch.where(known, pixels, 0), share, torch.cartesian_prod(rows, columns), size)
+
+
+def similar(queries, candidates, count, guard):
+    return Candidates(candidates, guard).similar(queries, count)
 
 
 def auroc(values, mask):
@@ -75,7 +84,9 @@ def periodic(size, channels=3, period=(6, 7)):
 
 def test_it_is_a_detector_that_decomposes():
     assert isinstance(SelfSimilarity(), Detector)
-    assert isinstance(SelfSimilarity(), Decomposer)
+    assert SelfSimilarity.decomposes
+    model, _ = fit((torch.randn(1, 40, 40, generator=generator()), torch.ones(40, 40, dtype=torch.bool)))
+    assert isinstance(model, Decomposing)
     assert isinstance(detectors.create("selfsim"), SelfSimilarity)
 
 
@@ -154,7 +165,7 @@ class TestNonlocalMean:
     def test_memory_for_a_part_of_the_work_gives_the_same(self, monkeypatch):
         pixels = torch.randn(1, 40, 44, generator=generator(4))
         whole, _ = predict(pixels, stride=2)
-        monkeypatch.setattr(patches, "_CHUNK", 5000)  # less than one row of patches
+        monkeypatch.setattr(nonlocal_means, "_CHUNK", 5000)  # less than one row of patches
         parts, _ = predict(pixels, stride=2)
         torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-5)
 
@@ -182,18 +193,26 @@ class TestStatistics:
         residual = torch.from_numpy(np.random.default_rng(0).laplace(size=(2, 200, 200)).astype(np.float32))
         residual[1] = residual[1].sign() * residual[1].abs() ** 1.25 * 1e-3
         assert scipy.stats.kurtosis(residual[0].ravel()) > 2
-        for plane in made_gaussian(residual):
+        for plane in (Law.fit([plane]).gaussian(plane) for plane in residual):
             assert abs(scipy.stats.kurtosis(plane.ravel())) < 0.3
             assert plane.std().item() == pytest.approx(1, abs=0.05)
 
     def test_the_law_is_monotone_and_keeps_zeros(self):
-        residual = torch.randn(1, 50, 50, generator=generator()) ** 3
-        residual[0, :10] = 0
-        made = made_gaussian(residual)
+        residual = torch.randn(50, 50, generator=generator()) ** 3
+        residual[:10] = 0
+        made = Law.fit([residual]).gaussian(residual)
         order = residual.flatten().argsort()
         assert (made.flatten()[order].diff() >= 0).all()
-        assert not made[0, :10].any()
-        assert torch.equal(made_gaussian(torch.zeros(1, 40, 40)), torch.zeros(1, 40, 40))
+        assert not made[:10].any()
+
+    def test_where_nothing_varies_the_residual_stays(self):
+        for residual in (torch.zeros(40, 40), torch.eye(3)):
+            assert torch.equal(Law.fit([residual]).gaussian(residual), residual)
+
+    def test_the_law_of_several_residuals_is_that_of_all_their_values(self):
+        parts = [torch.randn(30, 40, generator=generator(1)) ** 3, torch.randn(20, 9, generator=generator(2))]
+        assert Law.fit(parts) == Law.fit([torch.cat([part.flatten() for part in parts])])
+        assert Law.fit(parts) != Law.fit(parts[:1])
 
     def test_laplace_to_gaussian_has_the_tail_of_scipy_and_never_ends(self):
         size = torch.tensor([0.0, 0.1, 1.0, 5.0, 30.0, 79.0])
@@ -219,10 +238,8 @@ class TestStatistics:
 
     def test_white_noise_deviates_as_much_along_the_edge(self):
         noise = torch.randn(1, 300, 300, generator=generator())
-        known = torch.ones(300, 300, dtype=torch.bool)
-        sizes = standardized(disc_means(noise, known, 4), known)[0]
-        assert sizes[[0, -1]].square().mean().item() == pytest.approx(1, abs=0.25)
-        assert sizes.square().mean().item() == pytest.approx(1, abs=1e-4)
+        means = disc_means(noise, torch.ones(300, 300, dtype=torch.bool), 4)[0]
+        assert means[[0, -1]].square().mean() == pytest.approx(means.square().mean(), rel=0.25)
 
 
 @pytest.mark.parametrize("texture", ["twill", "leather", "plain_weave"])
@@ -293,19 +310,15 @@ def test_missing_pixels_change_nothing_whatever_is_in_them():
     pixels = torch.randn(2, 60, 50, generator=generator())
     valid = torch.rand(60, 50, generator=generator(1)) > 0.1
     valid[10:30, 20:40] = False
-    parts = []
+    results = []
     for rubbish in (0.0, 1e6, math.nan):
-        parts += SelfSimilarity().decompose(
-            [torch.where(valid, pixels, rubbish)],
-            [valid],
-            generators=[generator()],
-            progress=lambda *_: None,
-        )
-    for part in parts[1:]:
-        assert torch.equal(part.score, parts[0].score)
-        assert torch.equal(part.normal, parts[0].normal)
-    assert parts[0].score.isfinite().all()
-    assert parts[0].normal.isfinite().all()
+        image = torch.where(valid, pixels, rubbish)
+        model, (scores,) = fit((image, valid))
+        results.append((scores, model.reconstruct(image, valid), model.score(image, valid)))
+    for result in results:
+        for found, expected in zip(result, results[0], strict=True):
+            assert found.isfinite().all()
+            assert torch.equal(found, expected)
 
 
 def test_same_seed_same_bytes_and_zero_is_a_seed():
@@ -314,15 +327,91 @@ def test_same_seed_same_bytes_and_zero_is_a_seed():
     assert score(image, candidates=500).tobytes() != score(image, candidates=500, seed=1).tobytes()
 
 
-def test_several_images_are_what_each_is_alone():
+def test_several_images_one_by_one_are_what_each_is_alone():
     images = [torch.randn(1, 40, 50, generator=generator(1)), torch.randn(3, 33, 60, generator=generator(2))]
     valid = [torch.ones(image.shape[1:], dtype=torch.bool) for image in images]
-    both = SelfSimilarity().decompose(
-        images, valid, generators=[generator(), generator()], progress=lambda *_: None
-    )
-    for image, known, part in zip(images, valid, both, strict=True):
-        alone = SelfSimilarity().score(image, known, generator=generator(), progress=lambda *_: None)
-        assert torch.equal(part.score, alone)
+    both = SelfSimilarity().fit_each(images, valid, generators=[generator(), generator()])
+    for image, known, (_, scores) in zip(images, valid, both, strict=True):
+        assert torch.equal(scores, SelfSimilarity().score(image, known, generator=generator()))
+
+
+def test_images_of_one_surface_are_learned_together():
+    """What an image has once is usual where the other image has it too."""
+    noise = 0.05 * torch.randn(3, 1, 64, 64, generator=generator())
+    stamp = torch.randn(1, 12, 12, generator=generator(1))
+    with_it, with_it_too, without = noise
+    with_it[:, 20:32, 30:42] += stamp
+    with_it_too[:, 40:52, 10:22] += stamp
+    known = torch.ones(64, 64, dtype=torch.bool)
+    settings = {"scales": 1, "candidates": None, "neighbours": 2, "bandwidth": 0.1, "stride": 4}
+    inside = (slice(20, 32), slice(30, 42))
+
+    def stands_out(other):
+        model, scores = fit((with_it, known), (other, known), **settings)
+        assert len(model.scales[0].memory.patches.corners) == 2 * 57 * 57
+        torch.testing.assert_close(model.score(with_it, known), scores[0])
+        return scores[0][inside].mean() / scores[0].median()
+
+    assert stands_out(with_it_too) < 0.5 * stands_out(without)
+
+
+def test_candidates_of_several_images_at_the_same_place_are_all_kept_out():
+    pixels = torch.randn(2, 1, 12, 12, generator=generator())
+    known = torch.ones(12, 12, dtype=torch.bool)
+    one, two = (all_patches(image, known, 4) for image in pixels)
+    both = Patches.together([one, two])
+    distance, index = similar(one, both, 4, guard=3)
+    assert distance.isfinite().all()
+    assert ((both.corners[index] - one.corners[:, None]).abs().amax(-1) >= 3).all()
+    assert {0, 1} == set((index // len(one.corners)).unique().tolist())
+
+
+def test_a_model_comes_back_from_pickle_and_scores_images_of_any_size():
+    known = torch.ones(70, 80, dtype=torch.bool)
+    pixels = torch.randn(2, 70, 80, generator=generator())
+    model, (scores,) = fit((pixels, known), candidates=300)
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again.score(pixels, known), scores)
+    assert len(again.scales) == 2
+    assert len(again.scales[0].memory.patches.values) == 300
+    for size in ((1, 1), (5, 60), (90, 100)):
+        other = torch.randn(2, *size, generator=generator(1))
+        valid = torch.ones(size, dtype=torch.bool)
+        assert again.score(other, valid).shape == size
+        assert again.score(other, valid).isfinite().all()
+        assert again.reconstruct(other, valid, hidden=~valid).isfinite().all()
+
+
+def test_a_few_patches_are_compared_as_they_are_among_others():
+    """Or what is nearly as similar would be chosen in the whole image and not in a window."""
+    pixels = torch.randn(3, 40, 40, generator=generator())
+    every = all_patches(pixels, torch.ones(40, 40, dtype=torch.bool), 8)
+    search = Candidates(every, 8)
+    distances, index = search.similar(every, 16)
+    for first, count in ((0, 1), (500, 3), (1088, 1), (77, 100)):
+        some = slice(first, first + count)
+        few = Patches(every.values[some], every.known[some], every.corners[some])
+        assert torch.equal(search.similar(few, 16)[0], distances[some])
+        assert torch.equal(search.similar(few, 16)[1], index[some])
+
+
+def test_what_is_hidden_leaves_no_trace_even_where_the_defect_is_there_twice():
+    clean = periodic((72, 80), channels=1)
+    defective = clean.clone()
+    hidden = torch.zeros(72, 80, dtype=torch.bool)
+    for row, column in ((20, 10), (45, 50)):  # alike, so that each explains the other
+        spot = (slice(row, row + 9), slice(column, column + 9))
+        defective[0][spot] = 3
+        hidden[spot] = True
+    known = torch.ones(72, 80, dtype=torch.bool)
+    model, _ = fit((defective, known), candidates=None)
+    error = (model.reconstruct(defective, known) - clean)[0, hidden].abs().mean()
+    predicted = model.reconstruct(defective, known, hidden=hidden)
+    assert error > 1  # or nothing was to be hidden
+    assert (predicted - clean)[0, hidden].abs().max() < 0.05
+    # And what lies there has no influence.
+    other = torch.where(hidden, 100.0, defective)
+    assert torch.equal(model.reconstruct(other, known, hidden=hidden), predicted)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 150), (151, 17), (40, 40, 1), (40, 40, 2), (40, 40, 12)])
@@ -335,9 +424,10 @@ def test_any_shape_and_channel_count(shape):
 
 
 def test_a_constant_image_has_a_constant_map():
-    parts = decompose(np.full((64, 48, 3), 7, dtype=np.uint8))
-    assert not parts.score.any()
-    assert not parts.normal.any()
+    pixels, valid = standard(np.full((64, 48, 3), 7, dtype=np.uint8))
+    model, (scores,) = fit((pixels, valid))
+    assert not scores.any()
+    assert not model.reconstruct(pixels, valid).any()
 
 
 def test_layers_add_up_to_the_image():

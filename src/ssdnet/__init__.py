@@ -10,25 +10,30 @@ from ssdnet._version import __version__
 if TYPE_CHECKING:
     from ssdnet import detectors, errors
     from ssdnet.image import Image, read_image
-    from ssdnet.pipeline import localize, localize_many
+    from ssdnet.model import FittedModel
+    from ssdnet.pipeline import fit, localize, localize_many
     from ssdnet.result import Localization, Region
 
 __all__ = [
+    "FittedModel",
     "Image",
     "Localization",
     "Region",
     "__version__",
     "detectors",
     "errors",
+    "fit",
     "localize",
     "localize_many",
     "read_image",
 ]
 
 _HOME = {
+    "FittedModel": "ssdnet.model",
     "Image": "ssdnet.image",
     "Localization": "ssdnet.result",
     "Region": "ssdnet.result",
+    "fit": "ssdnet.pipeline",
     "localize": "ssdnet.pipeline",
     "localize_many": "ssdnet.pipeline",
     "read_image": "ssdnet.image",

@@ -31,7 +31,22 @@ if TYPE_CHECKING:
 
 
 class SsdnetError(Exception):
-    """Base of every error the package raises on purpose."""
+    """Base of every error the package raises on purpose.
+
+    Examples:
+        One `except` for all that can go wrong; the class says what kind it was and how the command line ends.
+
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.errors import SsdnetError
+        >>> for image, alarms in ((np.zeros((3, 3)), 0.01), (np.zeros((64, 64)), -1)):
+        ...     try:
+        ...         ssdnet.localize(image, alarms=alarms)
+        ...     except SsdnetError as error:
+        ...         print(type(error).__name__, error.exit_code)
+        ImageTooSmallError 3
+        UsageError 2
+    """
 
     exit_code = 3
 
@@ -83,12 +98,23 @@ class NoValidPixelsError(InputError):
 
 
 class DataSetError(InputError):
-    """Images and masks of a benchmark do not fit together; found before any work is done."""
+    """Images and masks of a benchmark do not fit together; found before any work is done.
+
+    Examples:
+        >>> from ssdnet.errors import DataSetError
+        >>> error = DataSetError(["a.png: no mask", "b.png: mask of another size"])
+        >>> len(error.faults), str(error).splitlines()[0]
+        (2, 'a.png: no mask')
+    """
 
     def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
+        self.faults = (faults,) if isinstance(faults, str) else tuple(faults)
         """One line for each thing that is wrong, with the name of the file."""
-        super().__init__("\n".join(self.faults))
+        # Not the message: an exception is unpickled by calling its class with what it was given.
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 class DetectorError(SsdnetError):

@@ -1,37 +1,32 @@
-"""The way of an image: read, standardise, score, calibrate; of several at once where that saves time."""
+"""The way of an image: read, standardise, fit, score, judge; of several at once where that saves time."""
 
 from __future__ import annotations
 
-import math
-import operator
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import torch
 
 from ssdnet import detectors
-from ssdnet.calibration import assess
-from ssdnet.detectors.protocol import Decomposer, Detector
-from ssdnet.detectors.registry import settings_of
+from ssdnet.detectors.protocol import Detector
+from ssdnet.detectors.settings import settings_of
 from ssdnet.device import exact, resolve
-from ssdnet.diagnosis import STATIONARY, stationarity
+from ssdnet.device import threads as allowed
 from ssdnet.errors import DetectorError, UsageError
-from ssdnet.explanation import explain
-from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, Image, read_image
-from ssdnet.image.standardization import layer, standardize
-from ssdnet.result import Localization
+from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
+from ssdnet.judging import Prepared, Setting, Stopwatch, result_of
+from ssdnet.model import FittedModel, moved
+from ssdnet.progress import silent
+from ssdnet.result import Learned, Localization
+from ssdnet.settings import DEFAULT_ALARMS, DEFAULT_SEED, check_alarms, check_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import TypeGuard
 
-    import numpy.typing as npt
-
-    from ssdnet.calibration import NullModel
+    from ssdnet.detectors.protocol import Model
     from ssdnet.image.read import Source
     from ssdnet.progress import Progress
-
-DEFAULT_ALARMS = 1e-2
 
 
 def localize(
@@ -40,7 +35,8 @@ def localize(
     detector: str | Detector = "auto",
     quality: str | None = None,
     device: str = "auto",
-    seed: int = 0,
+    seed: int = DEFAULT_SEED,
+    threads: int | None = None,
     alarms: float = DEFAULT_ALARMS,
     roi: Source | None = None,
     page: int | None = None,
@@ -58,6 +54,8 @@ def localize(
             `full`, None being its best; of `auto`, `fast` (as None) or `best`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         seed: of all random numbers; the same seed gives the same result on the same machine.
+        threads: CPU threads torch may use, at most; None takes as many as the image is worth, see
+            `ssdnet.device.threads`. What torch may use otherwise is as before afterwards.
         alarms: how many false regions to accept in a clean image, on average. Positive.
         roi: an image of the same size, white where to look and black elsewhere; see `read_image`.
         page: 1-based page of a file with several; by default the first, with a note in the result.
@@ -69,6 +67,17 @@ def localize(
         InputError: the image cannot be read or used.
         DetectorError: the detector gave something that is not a score.
         Cancelled: raised by `progress`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> ssdnet.localize(image).regions  # nothing but noise
+        ()
+        >>> image[20:25, 30:35] = 255
+        >>> result = ssdnet.localize(image)
+        >>> len(result.regions), bool(result.mask[22, 32]), bool(result.mask[50, 10])
+        (1, True, False)
     """
     return localize_many(
         [image],
@@ -76,6 +85,7 @@ def localize(
         quality=quality,
         device=device,
         seed=seed,
+        threads=threads,
         alarms=alarms,
         roi=roi,
         page=page,
@@ -90,7 +100,8 @@ def localize_many(
     detector: str | Detector = "auto",
     quality: str | None = None,
     device: str = "auto",
-    seed: int = 0,
+    seed: int = DEFAULT_SEED,
+    threads: int | None = None,
     alarms: float = DEFAULT_ALARMS,
     roi: Source | None = None,
     page: int | None = None,
@@ -109,6 +120,7 @@ def localize_many(
         quality: see `localize`.
         device: see `localize`.
         seed: see `localize`.
+        threads: see `localize`.
         alarms: see `localize`.
         roi: see `localize`.
         page: see `localize`.
@@ -123,93 +135,143 @@ def localize_many(
         InputError: one of the images cannot be read or used; none is looked at.
         DetectorError: see `localize`.
         Cancelled: raised by `progress`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> images = np.random.default_rng(0).integers(100, 140, (2, 64, 64), np.uint8)
+        >>> images[1, 20:25, 30:35] = 255
+        >>> [result.pred_label for result in ssdnet.localize_many(list(images), detector="rx")]
+        [False, True]
     """
-    check_alarms(alarms)
-    seed = _checked_seed(seed)
-    chosen = _chosen(detector, quality)
+    alarms = check_alarms(alarms)
+    seed = check_seed(seed)
+    chosen = chosen_detector(detector, quality)
     where = resolve(device)
-    pictures, reading = [], []
+    report = progress or silent
+    watches, prepared = [], []
     for image in images:
-        start = time.perf_counter()
-        pictures.append(read_image(image, roi=roi, page=page, max_pixels=max_pixels))
-        reading.append(time.perf_counter() - start)
+        watch = Stopwatch()
+        picture = read_image(image, roi=roi, page=page, max_pixels=max_pixels)
+        watch.lap("read")
+        prepared.append(Prepared.of(picture, where))
+        watch.lap("prepare")
+        watches.append(watch)
+    pixels = sum(one.valid.numel() for one in prepared)
     start = time.perf_counter()
-    inputs = [standardize(picture) for picture in pictures]
-    boxes = [_box(picture.valid) for picture in pictures]
-    detections = _detect(
-        [standardized.pixels[(slice(None), *box)] for standardized, box in zip(inputs, boxes, strict=True)],
-        [picture.valid[box] for picture, box in zip(pictures, boxes, strict=True)],
-        chosen,
-        where,
-        seed,
-        progress or _silent,
-    )
-    detecting = (time.perf_counter() - start) / max(1, len(pictures))
+    with allowed(threads, pixels, trains=chosen.trains) as used:
+        fitted = _fit_each(chosen, prepared, seed, report)
+    share = (time.perf_counter() - start) / max(1, len(prepared))
     results = []
-    for picture, standardized, box, detection, seconds in zip(
-        pictures, inputs, boxes, detections, reading, strict=True
-    ):
-        start = time.perf_counter()
-        found = assess(detection.score).placed(picture.valid.shape, box)
-        labels, regions = found.regions(alarms)
-        regions = explain(standardized, picture.valid, found.score, labels, regions)
-        normal = None
-        if detection.normal is not None:
-            normal = layer(detection.normal, standardized, picture, box)
-        sameness = stationarity(standardized.pixels[(slice(None), *box)], picture.valid[box])
-        calibrating = time.perf_counter() - start
-        results.append(
-            Localization(
-                image=picture,
-                anomaly_map=found.score,
-                log10_nfa=found.log10_nfa,
-                labels=labels,
-                regions=regions,
-                pred_score=0.0 - float(np.nanmin(found.log10_nfa)),
-                alarms=float(alarms),
-                detector=chosen.name,
-                detector_settings=settings_of(chosen),
-                seed=seed,
-                device=str(where),
-                threads=torch.get_num_threads(),
-                seconds={"read": seconds, "detect": detecting, "calibrate": calibrating},
-                stationarity=sameness,
-                normal=normal,
-                notes=picture.notes
-                + detection.notes
-                + _remarks(picture, standardized.pixels, found.null, sameness),
-            )
+    for one, (model, score), watch in zip(prepared, fitted, watches, strict=True):
+        watch.resume({"detect": share})
+        setting = Setting(
+            detector=chosen.name,
+            detector_settings=settings_of(chosen),
+            seed=seed,
+            device=str(where),
+            threads=used,
+            alarms=alarms,
+            learned=(Learned.of(one.image),),
         )
+        results.append(result_of(one, model, score, chosen, setting, watch))
     return results
 
 
-def check_alarms(alarms: float) -> None:
-    """Refuse what is not a number of expected false alarms.
+def fit(
+    images: Source | Sequence[Source],
+    *,
+    detector: str | Detector = "auto",
+    quality: str | None = None,
+    device: str = "auto",
+    seed: int = DEFAULT_SEED,
+    threads: int | None = None,
+    roi: Source | None = None,
+    max_pixels: int | None = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
+) -> FittedModel:
+    """Learn what is usual in one image, or in several images of the same surface.
+
+    Each of them may have defects: they are few, and what is usual is estimated robustly. `localize` compares
+    an image with itself; a model of several compares it with all of them, which tells more where single
+    images are small.
+
+    Args:
+        images: one image as `localize` takes it, or a list or tuple of them, all with the same channels. A
+            list of numbers is an image.
+        detector: see `localize`.
+        quality: see `localize`.
+        device: see `localize`.
+        seed: see `localize`.
+        threads: see `localize`.
+        roi: see `localize`; holds for each image.
+        max_pixels: see `localize`.
+        progress: see `localize`.
 
     Raises:
-        UsageError: not positive and finite.
+        UsageError: a wrong argument, images of different channels, or a detector that learns one image only.
+        InputError: an image cannot be read or used.
+        Cancelled: raised by `progress`.
+
+    >>> from ssdnet import samples
+    >>> model = fit(samples.texture("leather", (64, 64), seed=0))
+    >>> model.localize(samples.texture("leather", (64, 64), seed=0)).regions
+    ()
     """
-    try:
-        accepted = 0 < alarms < math.inf
-    except TypeError:
-        accepted = False
-    if not accepted:
-        raise UsageError(f"alarms must be a positive, finite number, not {alarms!r}")
+    seed = check_seed(seed)
+    chosen = chosen_detector(detector, quality)
+    where = resolve(device)
+    sources = images if _are_several(images) else [cast("Source", images)]
+    pictures = [read_image(one, roi=roi, max_pixels=max_pixels) for one in sources]
+    if not pictures:
+        raise UsageError("there is no image to fit a model to")
+    for picture in pictures:
+        if picture.channels != pictures[0].channels:
+            raise UsageError(
+                f"{picture.name} has {picture.channels} channels and {pictures[0].name} has "
+                f"{pictures[0].channels}: a model is of images of one kind"
+            )
+    prepared = [Prepared.of(picture, where) for picture in pictures]
+    pixels = sum(one.valid.numel() for one in prepared)
+    with allowed(threads, pixels, trains=chosen.trains), exact():
+        model = chosen.fit(
+            [one.pixels for one in prepared],
+            [one.valid for one in prepared],
+            generator=torch.Generator().manual_seed(seed),
+            progress=progress or silent,
+        )
+    learned = tuple(Learned.of(picture) for picture in pictures)
+    return FittedModel(chosen, moved(model, torch.device("cpu")), pictures[0].channels, learned, seed)
 
 
-def _checked_seed(seed: int) -> int:
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        number = -1
-    if not 0 <= number < 2**63:
-        raise UsageError(f"seed must be a whole number in [0, 2**63), not {seed!r}")
-    return number
+def _are_several(images: object) -> TypeGuard[Sequence[Source]]:
+    """Whether it is a list or tuple of images, not one image made of lists of numbers."""
+    if not isinstance(images, (list, tuple)):
+        return False
+    first: object = images
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    return not isinstance(first, (int, float, complex))
 
 
-def _chosen(detector: object, quality: str | None) -> Detector:
+def chosen_detector(
+    detector: object, quality: str | None = None, settings: Mapping[str, object] | None = None
+) -> Detector:
+    """A configured detector from what callers give: a name, a quality, single settings.
+
+    Raises:
+        UsageError: it is none, or the quality does not fit.
+
+    Examples:
+        >>> from ssdnet.detectors.rx import RX
+        >>> from ssdnet.pipeline import chosen_detector
+        >>> chosen_detector("rx") == chosen_detector(RX()) == RX()
+        True
+        >>> chosen_detector("rx", settings={"levels": 3}).levels
+        3
+    """
     if isinstance(detector, str):
-        return detectors.create(detector, quality)
+        return detectors.create(detector, quality, settings)
     if quality is not None:
         raise UsageError(
             "quality chooses among the settings of a detector given by name, not of a configured one"
@@ -219,134 +281,22 @@ def _chosen(detector: object, quality: str | None) -> Detector:
             "detector must be a name or a configured detector such as ssdnet.detectors.rx.RX(), "
             f"not {detector!r}"
         )
-    return detector
+    return detectors.configured(detector, settings) if settings else detector
 
 
-def _remarks(
-    image: Image, pixels: npt.NDArray[np.float32], null: NullModel, sameness: float
-) -> tuple[str, ...]:
-    """What a person should know about the evidence."""
-    if not pixels.any():
-        return ("every pixel has the same value: there is nothing to compare",)
-    remarks = []
-    if image.pixels.dtype.kind in "iu" and _hardly_varies(image.pixels[image.valid]):
-        remarks.append(
-            "the values hardly vary, by less than half a level of the file: what is found may be rounding"
-        )
-    if math.isinf(null.scale):
-        remarks.append("too few pixels to tell what is usual: nothing can be found")
-    if sameness < STATIONARY:
-        remarks.append(
-            "this does not look like one texture: parts of the picture differ in structure, so the number of "
-            "false alarms is not to be relied on"
-        )
-    return tuple(remarks)
-
-
-def _silent(fraction: float, message: str) -> None:
-    pass
-
-
-def _hardly_varies(values: npt.NDArray[np.integer]) -> bool:
-    """Whether all channels of `(N, C)` whole numbers scatter by less than half a level."""
-    levels = values.max(axis=0).astype(np.float64) - values.min(axis=0)
-    # The first comparison spares the second on almost every image.
-    return float(levels.max()) < 16 and float(values.std(axis=0).max()) < 0.5
-
-
-class _Detection(NamedTuple):
-    """What a detector gave for one image, found to be right."""
-
-    score: npt.NDArray[np.float32]
-    """`(H, W)`, NaN where the pixel is missing."""
-    normal: npt.NDArray[np.float32] | None
-    """`(C, H, W)`, or None when the detector does not decompose."""
-    notes: tuple[str, ...]
-
-
-def _detect(
-    pixels: Sequence[npt.NDArray[np.float32]],
-    valid: Sequence[npt.NDArray[np.bool_]],
-    detector: Detector,
-    device: torch.device,
-    seed: int,
-    progress: Progress,
-) -> list[_Detection]:
-    """Run the detector on all images, together when it can."""
-    inputs = [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in pixels]
-    masks = [torch.tensor(mask, device=device) for mask in valid]
-    generators = [torch.Generator().manual_seed(seed) for _ in inputs]
+def _fit_each(
+    detector: Detector, prepared: Sequence[Prepared], seed: int, progress: Progress
+) -> Sequence[tuple[Model, torch.Tensor]]:
+    """Of each image its own model and its scores."""
     with exact():
-        if isinstance(detector, Decomposer):
-            parts = detector.decompose(inputs, masks, generators=generators, progress=progress)
-            if len(parts) != len(inputs):
-                raise DetectorError(
-                    f"detector '{detector.name}' gave {len(parts)} results for {len(inputs)} images"
-                )
-            return [
-                _Detection(
-                    _checked_score(part.score, mask, detector),
-                    _checked_normal(part.normal, array, detector),
-                    part.notes,
-                )
-                for part, mask, array in zip(parts, valid, pixels, strict=True)
-            ]
-        results = []
-        for number, (image, mask, generator) in enumerate(zip(inputs, masks, generators, strict=True)):
-            score = detector.score(
-                image, mask, generator=generator, progress=part(progress, number, len(inputs))
-            )
-            results.append(_Detection(_checked_score(score, valid[number], detector), None, ()))
-        return results
-
-
-def part(progress: Progress, number: int, count: int) -> Progress:
-    """The progress of one of several equal parts."""
-
-    def report(fraction: float, message: str) -> None:
-        progress((number + fraction) / count, message)
-
-    return report
-
-
-def _checked_score(
-    score: object, valid: npt.NDArray[np.bool_], detector: Detector
-) -> npt.NDArray[np.float32]:
-    if not isinstance(score, torch.Tensor) or score.shape != valid.shape:
-        got = tuple(score.shape) if isinstance(score, torch.Tensor) else type(score).__name__
-        raise DetectorError(
-            f"detector '{detector.name}' gave {got} instead of a tensor of shape {valid.shape}"
+        fitted = detector.fit_each(
+            [one.pixels for one in prepared],
+            [one.valid for one in prepared],
+            generators=[torch.Generator().manual_seed(seed) for _ in prepared],
+            progress=progress,
         )
-    result: npt.NDArray[np.float32] = score.detach().cpu().float().numpy().copy()
-    if not np.isfinite(result[valid]).all():
+    if len(fitted) != len(prepared):
         raise DetectorError(
-            f"detector '{detector.name}' gave scores that are NaN or infinite for valid pixels"
+            f"detector '{detector.name}' gave {len(fitted)} results for {len(prepared)} images"
         )
-    result[~valid] = np.nan
-    return result
-
-
-def _checked_normal(
-    normal: object, pixels: npt.NDArray[np.float32], detector: Detector
-) -> npt.NDArray[np.float32]:
-    if not isinstance(normal, torch.Tensor) or normal.shape != pixels.shape:
-        raise DetectorError(f"detector '{detector.name}' gave no normal layer of shape {pixels.shape}")
-    result: npt.NDArray[np.float32] = normal.detach().cpu().float().numpy()
-    if not np.isfinite(result).all():
-        raise DetectorError(f"detector '{detector.name}' gave a normal layer with NaN or infinite pixels")
-    return result
-
-
-def _box(valid: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest rectangle with all valid pixels in it, but not smaller than an image may be.
-
-    What lies around a small region of interest must cost nothing and change nothing.
-    """
-    sides = []
-    for axis in (1, 0):
-        places = np.flatnonzero(valid.any(axis=axis))
-        size = valid.shape[1 - axis]
-        length = max(int(places[-1] - places[0]) + 1, min(MIN_SIDE, size))
-        start = min(int(places[0]), size - length)
-        sides.append(slice(start, start + length))
-    return sides[0], sides[1]
+    return fitted

@@ -10,7 +10,13 @@ _USUAL = 1e6
 
 
 def verdict(count: int) -> str:
-    """What was found, as the end of a sentence that begins with the picture's name."""
+    """What was found, as the end of a sentence that begins with the picture's name.
+
+    Examples:
+        >>> from ssdnet.wording import verdict
+        >>> verdict(0), verdict(1), verdict(1234)
+        ('nothing found', '1 region does not belong here', '1 234 regions do not belong here')
+    """
     if count == 0:
         return "nothing found"
     return "1 region does not belong here" if count == 1 else f"{grouped(count)} regions do not belong here"
@@ -21,6 +27,11 @@ def expectation(log10_nfa: float) -> str:
 
     Args:
         log10_nfa: log10 of the number expected in one clean image.
+
+    Examples:
+        >>> from ssdnet.wording import expectation
+        >>> expectation(-4.2), expectation(0.5)
+        ('once in 20 000 clean images', '3 times in every clean image')
     """
     if math.isnan(log10_nfa):
         return "unknown"
@@ -37,7 +48,13 @@ def expectation(log10_nfa: float) -> str:
 
 
 def rate(log10_nfa: float) -> str:
-    """The same in as little room as there is in a table, for example `1 in 10 000`."""
+    """The same in as little room as there is in a table, for example `1 in 10 000`.
+
+    Examples:
+        >>> from ssdnet.wording import rate
+        >>> rate(-4.2), rate(0.5), rate(-20)
+        ('1 in 20 000', '3 per image', '< 1 in a billion')
+    """
     if math.isnan(log10_nfa):
         return "unknown"
     if log10_nfa <= -math.log10(_CERTAIN):
@@ -49,12 +66,24 @@ def rate(log10_nfa: float) -> str:
 
 
 def grouped(number: int) -> str:
-    """`12345` as `12 345`."""
+    """`12345` as `12 345`.
+
+    Examples:
+        >>> from ssdnet.wording import grouped
+        >>> grouped(12345)
+        '12 345'
+    """
     return f"{number:,}".replace(",", " ")
 
 
 def printable(text: str) -> str:
-    """`text` on one line and without characters that would steer a terminal."""
+    r"""`text` on one line and without characters that would steer a terminal.
+
+    Examples:
+        >>> from ssdnet.wording import printable
+        >>> printable("part\x1b[2J 7.png")
+        'part�[2J 7.png'
+    """
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )

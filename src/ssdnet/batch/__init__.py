@@ -14,6 +14,7 @@ for outcome in run(plan(["photos"], out), Settings(), out=out, resume=True):
 from __future__ import annotations
 
 from ssdnet.batch.planning import STANDARD_INPUT, Job, plan
-from ssdnet.batch.running import Outcome, Settings, run
+from ssdnet.batch.running import run
+from ssdnet.batch.work import Outcome, Settings
 
 __all__ = ["STANDARD_INPUT", "Job", "Outcome", "Settings", "plan", "run"]

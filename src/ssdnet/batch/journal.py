@@ -27,6 +27,19 @@ class Journal:
 
     Raises:
         OutputError: the folder or the journal cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ssdnet.batch import Job
+        >>> from ssdnet.batch.journal import Journal
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     out = Path(name)
+        ...     journal = Journal(out)
+        ...     key = journal.key(Job("photos/sub/a.png", out / "sub", "a"))
+        ...     journal.append({"stem": key, "source": "photos/sub/a.png"})
+        ...     key, journal.read(journal.index()[key])["source"]
+        ('sub/a', 'photos/sub/a.png')
     """
 
     def __init__(self, folder: Path) -> None:

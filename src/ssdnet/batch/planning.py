@@ -31,7 +31,15 @@ _OWN_SUFFIXES = tuple(suffix for suffix in SUFFIXES.values() if suffix.count("."
 
 @dataclass(frozen=True)
 class Job:
-    """One input and where its files go."""
+    """One input and where its files go.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ssdnet.batch import Job
+        >>> job = Job("photos/a.png", Path("results"), "a")
+        >>> job.name, job.file("map").as_posix()
+        ('photos/a.png', 'results/a.anomaly.tif')
+    """
 
     source: str
     """Path of the image, or `-` for standard input."""
@@ -67,6 +75,18 @@ def plan(inputs: Sequence[str], out: Path, *, recursive: bool = False) -> tuple[
 
     Raises:
         OutputConflictError: two inputs would write the same file, or one would write over another.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ssdnet.batch import plan
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     photos = Path(name)
+        ...     for file in ("b.png", "a.jpg", "notes.txt", "a.mask.png"):  # the last was written by us
+        ...         _ = (photos / file).write_bytes(b"")
+        ...     jobs = plan([name, "no-such.png"], photos / "results")
+        >>> [job.stem for job in jobs if job.fault is None], str(jobs[-1].fault)
+        (['a', 'b'], 'no-such.png: there is no such file; check the path')
     """
     jobs: dict[str, Job] = {}
     for text in inputs:

@@ -27,29 +27,43 @@ chosen on images with masks (docs/lab-notes.md).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+
+from ssdnet.calibration.pixels import Unusual, components
+from ssdnet.calibration.running import running_maximum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Numbers = npt.NDArray[np.intp]
 
 _PEAK_LEVEL = 0.0  # log10 NFA that a region with a significant pixel has at most, wherever it reaches
 _EXTENT_LEVELS = (0.5, 1.0)  # log10 NFA
 _MOST_ABOVE = 0.125  # share of the peaks: where more are above a level, what is above it is no region
+MOST_UNUSUAL = max(_EXTENT_LEVELS)
+"""log10 NFA of a pixel of its own, above which it is of no region whatever is beside it."""
 _DECAY = 0.7  # decades of NFA for each correlation length of sqrt(area)
 _EDGE = 0.3  # share of the peak's height
 _CLOSE = 3.0  # correlation lengths within which the peak is looked for
-_SHARED = 1.5  # power of a pixel's share of the height of the peak close by
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+_STRIP = 1 << 18
+"""Pixels around which the peak close by is looked for at once."""
 
 
 def gather(
-    score: Floats, log10_nfa: Floats, correlation_length: tuple[float, float], peaks: int
-) -> tuple[Floats, Floats]:
+    score: Floats,
+    log10_nfa: Floats,
+    correlation_length: tuple[float, float],
+    peaks: int,
+    *,
+    usual: float,
+    out: Floats | None = None,
+) -> tuple[Floats, Unusual]:
     """Judge neighbouring pixels together.
 
     Args:
@@ -57,51 +71,197 @@ def gather(
         log10_nfa: `(H, W)`, that of each pixel alone, NaN where missing.
         correlation_length: of the map along y and x, pixels.
         peaks: number of peaks of the map, see `ssdnet.calibration`.
+        usual: score of an ordinary place, above which heights are measured.
+        out: where to write the map that is returned; may be `log10_nfa`.
 
     Returns:
-        Two maps of log10 NFA, `(H, W)`, NaN where missing: of what is most significant close by, as far as
-        the pixel takes part in it; and of the region which the pixel belongs to, above 0 outside of all.
+        `(H, W)`, log10 NFA of what is most significant close by, as far as the pixel takes part in it, NaN
+        where missing; and what the regions are made of: all pixels with a log10 NFA of their own of at most
+        `MOST_UNUSUAL`. Who accepts more than one false region an image gets each that stands out as much.
+
+    Examples:
+        A pixel of this level is found about eight times in a clean image; so large a square of them is not.
+
+        >>> import numpy as np
+        >>> from ssdnet.calibration.extent import gather
+        >>> score = np.zeros((64, 64), dtype=np.float32)
+        >>> score[10:30, 20:40] = 1
+        >>> log10_nfa = np.where(score > 0, np.float32(0.9), np.float32(3))
+        >>> shared, unusual = gather(score, log10_nfa, (2.0, 2.0), 200, usual=0.0)
+        >>> round(float(unusual.log10_nfa.min()), 2)
+        -6.0
     """
-    # Who accepts more than one false region an image gets each pixel that stands out as much.
-    regions = np.maximum(log10_nfa, np.finfo(np.float32).tiny)
-    if not np.nanmin(log10_nfa) <= max(_EXTENT_LEVELS):
-        return log10_nfa, regions
-    height = score - np.nanmedian(score)
-    np.maximum(np.nan_to_num(height, copy=False), 0, out=height)
-    window = [2 * int(np.ceil(_CLOSE * length)) + 1 for length in correlation_length]
-    # A hot spot in a long defect must not hide the rest of it: what counts is the peak close by.
-    close = ndimage.maximum_filter(height, window)
+    index = np.flatnonzero(log10_nfa <= MOST_UNUSUAL)  # NaN compares False
+    own = log10_nfa.reshape(-1)[index]
+    shared = np.maximum(log10_nfa, 0, out=out)
+    if len(index) == 0:
+        return shared, Unusual(index, own)
+    half = [int(np.ceil(_CLOSE * length)) for length in correlation_length]
+    heights = _Heights(score, usual, (half[0], half[1]))
+    rows, columns = np.divmod(index, score.shape[1])
     unit = correlation_length[0] * correlation_length[1]
-    significant = np.nan_to_num(log10_nfa)
-    np.minimum(significant, 0, out=significant)
-    summits = []
-    for level in (_PEAK_LEVEL, *_EXTENT_LEVELS):
+    found, at_summit = _judged(heights, rows, columns, own, unit, peaks)
+    significance = np.minimum(own, found)
+    few = significance < 0
+    if few.any():
+        _share(shared, heights, rows[few], columns[few], significance[few])
+    # A region has its own number at its summit, whatever is beside it.
+    shared[rows, columns] = np.minimum(shared[rows, columns], at_summit)
+    return shared, Unusual(index, np.minimum(np.maximum(own, np.finfo(np.float32).tiny), found))
+
+
+@dataclass(frozen=True, eq=False)
+class _Heights:
+    """How far a map lies above the usual, made where it is asked for; 0 below it and where it is missing."""
+
+    score: Floats
+    usual: float
+    half: tuple[int, int]
+    """So many rows and columns away a peak is close by."""
+
+    def at(self, rows: Numbers, columns: Numbers) -> Floats:
+        """Of `(N,)` pixels, none of them missing."""
+        height: Floats = np.maximum(self.score[rows, columns] - self.usual, 0)
+        return height
+
+    def inside(self, box: tuple[slice, slice]) -> Floats:
+        height: Floats = self.score[box] - self.usual
+        return np.fmax(height, 0, out=height)
+
+    def highest_close(self, box: tuple[slice, slice]) -> Floats:
+        """The largest close by, of each pixel inside a box."""
+        wider, inner = self.around(box)
+        return running_maximum(self.inside(wider), self.window)[inner]
+
+    def around(self, box: tuple[slice, slice]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The box with all that is close by, and where in it the box lies."""
+        spans = [
+            (max(0, side.start - half), side, min(length, side.stop + half))
+            for side, half, length in zip(box, self.half, self.score.shape, strict=True)
+        ]
+        down, right = (slice(first, last) for first, _, last in spans)
+        top, left = (slice(side.start - first, side.stop - first) for first, side, _ in spans)
+        return (down, right), (top, left)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        return 2 * self.half[0] + 1, 2 * self.half[1] + 1
+
+    def boxes(
+        self, rows: Numbers, columns: Numbers, reach: tuple[int, int]
+    ) -> Iterator[tuple[tuple[slice, slice], slice]]:
+        """Parts of the map, none of them large, with all that is within reach of some pixels.
+
+        Args:
+            rows: of the pixels, rising.
+            columns: of the pixels.
+            reach: rows and columns.
+
+        Yields:
+            Rows and columns of a part, and which of the pixels have it within reach.
+        """
+        height, width = self.score.shape
+        bottom = min(height, int(rows[-1]) + reach[0] + 1)
+        step = max(_STRIP // width, 4 * self.half[0])  # what is looked at twice is a part of it
+        for start in range(max(0, int(rows[0]) - reach[0]), bottom, step):
+            stop = min(bottom, start + step)
+            which = slice(*np.searchsorted(rows, [start - reach[0], stop + reach[0]]))
+            across = columns[which]
+            if len(across):
+                left, right = int(across.min()) - reach[1], int(across.max()) + reach[1] + 1
+                yield (slice(start, stop), slice(max(0, left), min(width, right))), which
+
+
+def _judged(
+    heights: _Heights, rows: Numbers, columns: Numbers, own: Floats, unit: float, peaks: int
+) -> tuple[Floats, Floats]:
+    """log10 NFA of the region that each of some pixels belongs to, and of that whose summit it is.
+
+    Args:
+        heights: of the map.
+        rows: `(N,)`, of the pixels, rising.
+        columns: `(N,)`.
+        own: `(N,)`, log10 NFA of the pixels alone.
+        unit: area of a square with the correlation length as its side, pixels.
+        peaks: number of peaks of the map.
+
+    Returns:
+        Two arrays `(N,)`, infinite where there is none.
+    """
+    height = heights.at(rows, columns)
+    found, at_summit = np.full_like(own, np.inf), np.full_like(own, np.inf)
+    close: Floats | None = None
+    for level in (*_EXTENT_LEVELS[::-1], _PEAK_LEVEL):
         if level != _PEAK_LEVEL and 10**level > _MOST_ABOVE * peaks:
             continue
-        labelled, count = ndimage.label(log10_nfa <= level, structure=_EIGHT_NEIGHBOURS)  # NaN compares False
+        inside = np.flatnonzero(own <= level)
+        owner, count = components(rows[inside], columns[inside])
         if count == 0:
             continue
-        inside = labelled > 0
-        owner, values = labelled[inside] - 1, height[inside]
-        highest = np.zeros(count, dtype=np.float32)
-        np.maximum.at(highest, owner, values)
+        highest = np.zeros(count, dtype=height.dtype)
+        np.maximum.at(highest, owner, height[inside])
         if level == _PEAK_LEVEL:
             significance = np.full(count, np.inf, dtype=np.float32)
-            np.minimum.at(significance, owner, log10_nfa[inside])
+            np.minimum.at(significance, owner, own[inside])
         else:
             area = np.bincount(owner, minlength=count)
             significance = (level - _DECAY * np.sqrt(area / unit)).astype(np.float32)
-        reached = values >= _EDGE * np.minimum(close[inside], highest[owner])
-        found = np.where(reached, significance[owner], np.inf)
-        regions[inside] = np.minimum(regions[inside], found)
-        significant[inside] = np.minimum(significant[inside], found)
-        summit = values == highest[owner]
-        summits.append((np.flatnonzero(inside)[summit], found[summit]))
-    height /= np.maximum(close, np.finfo(np.float32).tiny)
-    height **= _SHARED
-    ndimage.minimum_filter(significant, window, output=significant)
-    shared = np.maximum(log10_nfa, 0)
-    shared += height * significant
-    for index, number in summits:  # a region has its own number at its summit, whatever is beside it
-        shared.flat[index] = np.minimum(shared.flat[index], number)
-    return shared, regions
+        reached = height[inside] >= _EDGE * highest[owner]
+        # A hot spot in a long defect must not hide the rest of it: what counts is the peak close by. In a
+        # small region that is its own or a higher one.
+        left = ~reached & _wide(owner, count, rows[inside], columns[inside], heights.half)
+        if left.any():
+            which = inside[left]
+            if close is None:  # at the first level: at the others there are only some of these
+                close = np.full_like(height, np.inf)
+                close[which] = _highest_close(heights, rows[which], columns[which])
+            reached[left] = height[which] >= _EDGE * close[which]
+        number = np.where(reached, significance[owner], np.float32(np.inf))
+        found[inside] = np.minimum(found[inside], number)
+        summit = height[inside] == highest[owner]
+        at_summit[inside[summit]] = np.minimum(at_summit[inside[summit]], number[summit])
+    return found, at_summit
+
+
+def _wide(
+    owner: Numbers, count: int, rows: Numbers, columns: Numbers, half: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Of each pixel, whether not all of its component is close by."""
+    wide = np.zeros(count, dtype=bool)
+    for values, most in zip((rows, columns), half, strict=True):
+        low, high = np.full(count, np.iinfo(np.intp).max), np.full(count, -1)
+        np.minimum.at(low, owner, values)
+        np.maximum.at(high, owner, values)
+        wide |= high - low > most
+    which: npt.NDArray[np.bool_] = wide[owner]
+    return which
+
+
+def _highest_close(heights: _Heights, rows: Numbers, columns: Numbers) -> Floats:
+    """Height of the peak close by each of some pixels."""
+    close = np.empty(len(rows), dtype=heights.score.dtype)
+    for box, which in heights.boxes(rows, columns, (0, 0)):
+        part = heights.highest_close(box)
+        close[which] = part[rows[which] - box[0].start, columns[which] - box[1].start]
+    return close
+
+
+def _share(shared: Floats, heights: _Heights, rows: Numbers, columns: Numbers, significance: Floats) -> None:
+    """Give the pixels around significant ones their share, in place.
+
+    Args:
+        shared: `(H, W)`, their own log10 NFA where it is above 0, else 0.
+        heights: of the map.
+        rows: `(N,)`, of the significant pixels, rising.
+        columns: `(N,)`.
+        significance: `(N,)`, log10 NFA below 0.
+    """
+    for box, which in heights.boxes(rows, columns, heights.half):
+        share = heights.inside(box)
+        share /= np.maximum(heights.highest_close(box), np.finfo(np.float32).tiny)
+        share *= np.sqrt(share)  # to the power of 1.5, which takes much longer
+        wider, inner = heights.around(box)
+        most = np.zeros([side.stop - side.start for side in wider], dtype=np.float32)
+        most[rows[which] - wider[0].start, columns[which] - wider[1].start] = -significance[which]
+        share *= running_maximum(most, heights.window)[inner]
+        shared[box] -= share

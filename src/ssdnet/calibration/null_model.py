@@ -24,14 +24,17 @@ shown is like that of other textures. Where they fail, the promise fails: `ssdne
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import logsumexp
 
 from ssdnet.calibration.peaks import cell_maxima, correlation_lengths, peaks_of
+from ssdnet.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
@@ -67,8 +70,14 @@ _REACH = 4.0
 """Half the width of the grid in standard deviations of what it is about."""
 _NEGLIGIBLE = 14.0
 """Logarithm of the share of the largest weight below which a law is left out."""
+_SAMPLE, _ABOUT_HALF = 1 << 14, (0.47, 0.53)
+"""Pixels of a map that tell about where its median lies, and how sure they are of it."""
 _QUANTILES = np.array([0.05, 0.6])
-_TABLE = np.concatenate([np.linspace(-8, 40, 1024), np.geomspace(41, 1e6, 384)])
+_TABLE_START, _TABLE_END, _EVEN = -8.0, 40.0, 1024
+"""Heights at whose evenly spaced first part numbers of false alarms are looked up, in scales."""
+_TABLE = np.concatenate([np.linspace(_TABLE_START, _TABLE_END, _EVEN), np.geomspace(41, 1e6, 384)])
+_CHUNK = 1 << 15
+"""Pixels looked up at once: what is made of them stays in a cache of the processor."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 _NODES[len(_NODES) // 2] = 0.0  # exactly
 _SHAPES = _SHAPE_MEAN + _SHAPE_SPREAD * _NODES
@@ -77,7 +86,18 @@ _LOG_PRIOR = np.log(_WEIGHTS / _WEIGHTS.sum())
 
 @dataclass(frozen=True, eq=False)
 class NullModel:
-    """What the score does where all is normal."""
+    """What the score does where all is normal.
+
+    Examples:
+        Of 100 peaks that follow a Gumbel law, one at 10 is expected in one of some 200 images:
+
+        >>> import numpy as np
+        >>> from ssdnet.calibration import NullModel
+        >>> law = np.array([[0.0], [1.0], [0.0], [0.0]])
+        >>> null = NullModel(0.0, 1.0, 0.0, 100, (1.0, 1.0), 0.0, law)
+        >>> round(float(null.log10_nfa(np.array([10.0]))[0]), 2)
+        -2.34
+    """
 
     location: float
     """Mean over the laws of the mode, about, of a normal peak, in units of the score."""
@@ -89,6 +109,8 @@ class NullModel:
     """Number of peaks, that is of tests."""
     correlation_length: tuple[float, float]
     """Lags along rows and columns (y, x) at which the map's autocorrelation falls below 1/e, pixels."""
+    usual: float
+    """Median of the score."""
     laws: Floats = field(repr=False)
     """`(4, L)`: location, scale, shape and log weight of each law that the peaks allow."""
 
@@ -96,18 +118,109 @@ class NullModel:
         """log10 of the number of false alarms of each score; NaN stays NaN. Falls as the score rises."""
         if np.isinf(self.scale):
             return np.where(np.isnan(score), np.nan, np.float32(LARGEST_LOG10_NFA)).astype(np.float32)
-        reduced = (score.astype(np.float64) - self.location) / self.scale
         # The function is smooth and monotone: a table is as good as evaluating it for each of many pixels.
-        values = np.log10(self.peaks) + self._log_exceedance(_TABLE) / np.log(10)
-        looked_up = np.interp(reduced, _TABLE, np.maximum(values, SMALLEST_LOG10_NFA))
-        return np.where(np.isnan(reduced), np.nan, looked_up).astype(np.float32)
+        ends = np.array([np.fmin.reduce(score, axis=None), np.fmax.reduce(score, axis=None)], np.float64)
+        table = self._table(*((ends - self.location) / self.scale))
+        out = np.empty(score.shape, dtype=np.float32)
+        scores, results = score.reshape(-1), out.reshape(-1)
+        for start in range(0, len(scores), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            _look_up(scores[part], self.location, self.scale, table, out=results[part])
+        return out
 
-    def _log_exceedance(self, reduced: Floats) -> Floats:
-        """Log of P(a normal peak is at least this high), averaged over the laws."""
-        location, scale, shape, log_weight = self.laws
-        heights = (reduced[:, None] * self.scale + self.location - location) / scale
-        result: Floats = logsumexp(_log_survival(_gumbel(heights, shape)) + log_weight, axis=1)
-        return result
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, lists and None only, as JSON has them; an infinite scale is None."""
+        return {
+            "location": self.location,
+            "scale": None if np.isinf(self.scale) else self.scale,
+            "shape": self.shape,
+            "peaks": self.peaks,
+            "correlation_length": list(self.correlation_length),
+            "usual": self.usual,
+            "laws": self.laws.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> NullModel:
+        """The null model that gave `stored`, with the very same numbers.
+
+        Args:
+            stored: what `to_dict` gave, also when it has been JSON in between.
+
+        Raises:
+            InputError: something is missing or is not a number.
+        """
+        try:
+            down, right = stored["correlation_length"]
+            scale = stored["scale"]
+            model = cls(
+                float(stored["location"]),
+                np.inf if scale is None else float(scale),
+                float(stored["shape"]),
+                int(stored["peaks"]),
+                (float(down), float(right)),
+                float(stored["usual"]),
+                np.array(stored["laws"], dtype=np.float64),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the stored null model is damaged ({error!r}); judge the image again"
+            ) from error
+        if model.laws.ndim != 2 or len(model.laws) != 4:
+            raise InputError(
+                f"the stored null model is damaged: laws of shape {model.laws.shape} instead of (4, L); "
+                "judge the image again"
+            )
+        return model
+
+    def _table(self, lowest: float, highest: float) -> Floats:
+        """`(len(_TABLE),)`, log10 NFA at the heights of the table that these two lie between."""
+        first = max(0, int(np.searchsorted(_TABLE, lowest, side="right")) - 1)
+        last = int(np.searchsorted(_TABLE, highest, side="left")) + 1  # NaN is larger than all
+        values = np.zeros(len(_TABLE))
+        with np.errstate(divide="ignore"):
+            chance = np.log10(self.peaks * self._exceedance(_TABLE[first:last]))
+        values[first:last] = np.maximum(chance, SMALLEST_LOG10_NFA)
+        return values
+
+    def _exceedance(self, reduced: Floats) -> Floats:
+        """P(a normal peak is at least so many scales above the location), averaged over the laws."""
+        heights = reduced[:, None] * self.scale + self.location
+        total = np.zeros(len(reduced))
+        for shape in np.unique(self.laws[2]):
+            location, scale, _, log_weight = self.laws[:, self.laws[2] == shape]
+            chance = _gumbel_of((heights - location) / scale, float(shape))
+            # 1 - exp(-exp(-z)) from the inside, to all digits where it is 1e-300 as well.
+            for step in (np.negative, np.exp, np.negative, np.expm1, np.negative):
+                step(chance, out=chance)
+            chance *= np.exp(log_weight)
+            total += chance.sum(axis=1)
+        return total
+
+
+def _look_up(
+    score: npt.NDArray[np.floating],
+    location: float,
+    scale: float,
+    table: Floats,
+    *,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Write log10 NFA of `(N,)` scores to `out`, by linear interpolation between the heights of the table."""
+    reduced = np.subtract(score, location, dtype=np.float64)
+    reduced /= scale
+    position = (reduced - _TABLE_START) * ((_EVEN - 1) / (_TABLE_END - _TABLE_START))
+    np.fmax(position, 0, out=position)
+    np.fmin(position, _EVEN - 1, out=position)
+    index = position.astype(np.intp)
+    position -= index
+    position *= np.diff(table[: _EVEN + 1]).take(index)
+    position += table.take(index)
+    out[...] = position
+    far = reduced > _TABLE_END
+    if far.any():
+        out[far] = np.interp(reduced[far], _TABLE, table)
+    np.copyto(out, np.nan, where=np.isnan(reduced))
 
 
 def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
@@ -115,22 +228,32 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
 
     Args:
         score: `(H, W)`, higher = more anomalous, NaN where missing, finite somewhere.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.calibration import fit_null
+        >>> score = np.random.default_rng(0).normal(size=(64, 64))
+        >>> null = fit_null(score)
+        >>> null.correlation_length
+        (1.0, 1.0)
+        >>> [bool(number < -2) for number in null.log10_nfa(np.array([2.0, 9.0]))]
+        [False, True]
     """
     valid = np.isfinite(score)
-    lengths = correlation_lengths(score, valid)
+    lengths, usual = correlation_lengths(score, valid), _median(score)
     peaks = peaks_of(score, valid, lengths, most=_MOST_PEAKS)
     if len(peaks) < _FEWEST_PEAKS:
         peaks = cell_maxima(score, valid)
     if len(peaks) < _FEWEST_PEAKS:
-        return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, np.empty((4, 0)))
+        return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, usual, np.empty((4, 0)))
     kept = peaks
     for round_ in range(_ROUNDS):
         laws = _laws(kept, first=round_ == 0)
         # By the most likely law of usual shape: a defect on much of the map would else be taken for a heavy
         # tail that cannot be excluded.
-        usual = laws[:, laws[2] == _SHAPE_MEAN]
-        likely = np.append(usual[:3, usual[3].argmax()], 0.0)[:, None]
-        normal = peaks[_null(likely, peaks, lengths).log10_nfa(peaks) > _OUTLYING]
+        middling = laws[:, laws[2] == _SHAPE_MEAN]
+        likely = np.append(middling[:3, middling[3].argmax()], 0.0)[:, None]
+        normal = peaks[_null(likely, peaks, lengths, usual).log10_nfa(peaks) > _OUTLYING]
         fewest = int(np.ceil(max(_FEWEST_KEPT * len(peaks), _FEWEST_PEAKS)))
         normal = normal if len(normal) >= fewest else peaks[:fewest]
         fewest_out = max(_FEWEST_LEFT_OUT, _SHARE_LEFT_OUT * len(peaks))
@@ -141,13 +264,30 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
         kept = normal
     laws = laws[:, laws[3] > laws[3].max() - _NEGLIGIBLE]
     laws[3] -= logsumexp(laws[3])
-    return _null(laws, peaks, lengths)
+    return _null(laws, peaks, lengths, usual)
 
 
-def _null(laws: Floats, peaks: Floats, lengths: tuple[float, float]) -> NullModel:
+def _median(score: npt.NDArray[np.floating]) -> float:
+    """Median of what is not missing; of a large map from what lies between two quantiles of a part of it."""
+    values = score.reshape(-1)
+    sample = values[:: max(1, len(values) // _SAMPLE)]
+    sample = sample[~np.isnan(sample)]
+    if len(sample) > _SAMPLE // 2:
+        low, high = np.quantile(sample, _ABOUT_HALF)
+        below = np.count_nonzero(values < low)
+        between = values[(values >= low) & (values <= high)]
+        known = np.count_nonzero(values == values)
+        first, last = (known - 1) // 2 - below, known // 2 - below
+        if first >= 0 and last < len(between):
+            between.partition([first, last])
+            return float(between[first : last + 1].mean())
+    return float(np.nanmedian(score))
+
+
+def _null(laws: Floats, peaks: Floats, lengths: tuple[float, float], usual: float) -> NullModel:
     weight = np.exp(laws[3])
     location, scale, shape = (float(weight @ values) for values in laws[:3])
-    return NullModel(location, scale, shape, len(peaks), lengths, laws)
+    return NullModel(location, scale, shape, len(peaks), lengths, usual, laws)
 
 
 def _laws(peaks: Floats, *, first: bool) -> Floats:
@@ -175,9 +315,8 @@ def _laws(peaks: Floats, *, first: bool) -> Floats:
         locations = location[:, None] + scale[:, None] * width * 1.3 * steps
         shape = _SHAPES[:, None, None]
         mu, sigma = np.broadcast_arrays(locations[:, :, None], scales[:, None, :])
-        reduced = np.maximum(_gumbel((heights - mu[..., None]) / sigma[..., None], shape[..., None]), -30)
-        density = -(1 + shape[..., None]) * reduced - np.exp(-reduced)
-        likelihood = np.maximum(density, -1e4).sum(axis=-1) - count * np.log(sigma)
+        likelihood = np.stack([_density(heights, *law) for law in zip(mu, sigma, _SHAPES, strict=True)])
+        likelihood -= count * np.log(sigma)
         if first:
             likelihood = likelihood + count * np.exp(-np.maximum(_gumbel((limit - mu) / sigma, shape), -30))
         elif above:
@@ -192,6 +331,30 @@ def _laws(peaks: Floats, *, first: bool) -> Floats:
     weight = (flat + _LOG_PRIOR[:, None]).ravel()
     shapes = np.repeat(_SHAPES, flat.shape[1])
     return np.stack([mu.ravel(), sigma.ravel(), shapes, weight - logsumexp(weight)])
+
+
+def _density(heights: Floats, location: Floats, scale: Floats, shape: float) -> Floats:
+    """Log density of `(N,)` heights together, but for the scale's own part, by each location and scale."""
+    reduced = _gumbel_of((heights - location[..., None]) / scale[..., None], shape)
+    np.maximum(reduced, -30, out=reduced)
+    density = reduced * -(1 + shape)
+    np.negative(reduced, out=reduced)
+    density -= np.exp(reduced, out=reduced)
+    np.maximum(density, -1e4, out=density)
+    total: Floats = density.sum(axis=-1)
+    return total
+
+
+def _gumbel_of(heights: Floats, shape: float) -> Floats:
+    """`_gumbel` for one shape, in place of the heights."""
+    if abs(shape) >= 1e-9:
+        heights *= shape
+        heights += 1
+        np.maximum(heights, 0, out=heights)
+        with np.errstate(divide="ignore"):
+            np.log(heights, out=heights)
+        heights /= shape
+    return heights
 
 
 def _gumbel(heights: Floats, shape: Floats) -> Floats:

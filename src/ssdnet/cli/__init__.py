@@ -12,7 +12,7 @@ import signal
 import click
 
 from ssdnet._version import __version__
-from ssdnet.cli import bench, demo, detectors, locate
+from ssdnet.cli import bench, demo, detectors, fit, locate
 from ssdnet.cli.program import Program, terminate
 
 __all__ = ["main", "program"]
@@ -32,13 +32,14 @@ def program(context: click.Context) -> None:
     \b
     ssdnet demo                     a first look, on a picture that is made on the spot
     ssdnet locate photo.jpg         your own; results go into the folder ssdnet-results
+    ssdnet fit good/ -o m.ssdnet    learn a surface; locate --model m.ssdnet judges others by it
     ssdnet bench --synthetic 2      compare the detectors on images with known defects
     """  # noqa: D301 - click wants the character itself
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for module in (locate, detectors, bench, demo):
+for module in (locate, fit, detectors, bench, demo):
     program.add_command(module.command)
 
 

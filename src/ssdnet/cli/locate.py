@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ssdnet.cli.options import detector_options, pixel_limit
 from ssdnet.cli.program import describe, say, show_traceback
 
 if TYPE_CHECKING:
@@ -30,17 +31,7 @@ SOME_FAILED = 4
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the results.",
 )
-@click.option(
-    "--detector",
-    default="auto",
-    show_default=True,
-    help="auto, or one of those that `ssdnet detectors` lists.",
-)
-@click.option(
-    "--quality",
-    metavar="NAME",
-    help="fast or best, of auto; draft or full, of ssdnet.  [default: fast, full]",
-)
+@detector_options
 @click.option(
     "--save",
     "formats",
@@ -61,20 +52,6 @@ SOME_FAILED = 4
     type=click.Path(exists=True, dir_okay=False),
     help="Image of the same size, white where to look and black elsewhere.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0, 2**63 - 1),
-    help="Seed of the random numbers; the same seed gives the same result.",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Refuse larger images before decoding; 0 = no limit.  [default: 100000000]",
-)
 @click.option(
     "--batch",
     default=1,
@@ -84,6 +61,16 @@ SOME_FAILED = 4
     help="How many images a detector that trains works on together: faster, with more memory.",
 )
 @click.option("--page", type=click.IntRange(min=1), metavar="N", help="Page of a file with several, from 1.")
+@click.option(
+    "--model",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Judge by a fitted model, which `ssdnet fit` has written, instead of each image by itself.",
+)
+@click.option(
+    "--together",
+    is_flag=True,
+    help="Compare each image with all others too, which are of the same surface.",
+)
 @click.option("--recursive", is_flag=True, help="Look into subfolders too.")
 @click.option("--resume", is_flag=True, help="Skip what is complete for the same input and settings.")
 @click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 when something is found.")
@@ -93,14 +80,18 @@ def command(
     out: Path,
     detector: str,
     quality: str | None,
+    settings: dict[str, str],
+    device: str,
+    seed: int,
+    threads: int | None,
+    max_pixels: int | None,
     formats: str,
     alarms: float,
     roi: str | None,
-    device: str,
-    seed: int,
-    max_pixels: int | None,
     batch: int,
     page: int | None,
+    model: str | None,
+    together: bool,
     recursive: bool,
     resume: bool,
     fail_on_anomaly: bool,
@@ -119,23 +110,26 @@ def command(
     from ssdnet.batch import Settings, plan
     from ssdnet.cli.report import JsonReport, report_for_people
     from ssdnet.export import parse_formats
-    from ssdnet.image import DEFAULT_MAX_PIXELS
 
-    settings = Settings(
+    chosen = Settings(
         detector=detector,
         quality=quality,
+        settings=settings,
+        threads=threads,
+        model=model,
+        together=together,
         device=device,
         seed=seed,
         alarms=alarms,
         roi=roi,
         page=page,
-        max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels or None,
+        max_pixels=pixel_limit(max_pixels),
         formats=parse_formats(formats),
         batch=batch,
     )
     jobs = plan(inputs, out, recursive=recursive)
     report = JsonReport() if as_json else report_for_people(jobs, out)
-    return look(jobs, settings, out, report, resume=resume, fail_on_anomaly=fail_on_anomaly)
+    return look(jobs, chosen, out, report, resume=resume, fail_on_anomaly=fail_on_anomaly)
 
 
 def look(

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from ssdnet.progress import silent
 from ssdnet.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ssdnet.progress import Progress
 
-class Named(Protocol):
-    """What is in work."""
-
-    @property
-    def name(self) -> str:
-        """What to call it in front of people."""
-        ...
-
-
-class Bar(Protocol):
-    """Moves the bar."""
-
-    def __call__(self, done: float, item: Named, message: str, /) -> None:
-        """Show that `done` are done, what is in work, and what is done with it."""
+_ROUNDING = 1e-6
+"""Of a share that is a whole number of items by the number of all."""
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, *, shown: bool) -> Iterator[Bar | None]:
-    """A callback that draws a bar on standard error, or None when nobody would see it."""
+def progress_bar(total: int, *, shown: bool) -> Iterator[Progress]:
+    """A callback that draws a bar on standard error, or does nothing when nobody would see it.
+
+    Args:
+        total: number of items, all of which together are the work.
+        shown: whether the bar may be drawn, on a terminal.
+    """
     if not (shown and sys.stderr.isatty()):
-        yield None
+        yield silent
         return
     from rich import progress
     from rich.console import Console
@@ -44,21 +39,20 @@ def progress_bar(total: int, *, shown: bool) -> Iterator[Bar | None]:
         progress.TextColumn("{task.fields[count]}"),
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[message]}"),
-        progress.TextColumn("{task.fields[name]}"),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,  # JSON that goes into a pipe must stay there
     )
     with bar:
-        task = bar.add_task("", total=total, count="", message="", name="")
+        task = bar.add_task("", total=total, count="", message="")
 
-        def update(done: float, item: Named, message: str) -> None:
+        def update(fraction: float, message: str) -> None:
+            done = fraction * total
             bar.update(
                 task,
                 completed=done,
-                count=f"{min(int(done) + 1, total)} of {total}",
+                count=f"{min(int(done + _ROUNDING) + 1, total)} of {total}",
                 message=escape(printable(message)),
-                name=escape(printable(item.name)),
             )
 
         yield update

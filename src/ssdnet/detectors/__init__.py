@@ -4,13 +4,25 @@
 | --- | --- |
 | `protocol` | what a detector is |
 | `registry` | the detectors by name, those of other packages too |
-| `checks` | checks of their settings |
+| `settings`, `checks` | their settings: by name, as text, written down; and checked |
 | `texture`, `rx`, `ssdnet` | our own |
 | `rivals` | methods from the literature, made from their papers |
 """
 
 from __future__ import annotations
 
-from ssdnet.detectors.registry import AUTO, AUTO_QUALITIES, GROUP, available, create, load
+from ssdnet.detectors.registry import AUTO, AUTO_QUALITIES, GROUP, QUALITIES, available, create, load
+from ssdnet.detectors.settings import configured, from_settings, settings_of
 
-__all__ = ["AUTO", "AUTO_QUALITIES", "GROUP", "available", "create", "load"]
+__all__ = [
+    "AUTO",
+    "AUTO_QUALITIES",
+    "GROUP",
+    "QUALITIES",
+    "available",
+    "configured",
+    "create",
+    "from_settings",
+    "load",
+    "settings_of",
+]

@@ -10,14 +10,16 @@ mine = "my_package.my_module:MyDetector"
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ssdnet.detectors.settings import configured
 from ssdnet.errors import UnknownDetectorError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ssdnet.detectors.protocol import Detector
 
 GROUP = "ssdnet.detectors"
@@ -26,8 +28,11 @@ GROUP = "ssdnet.detectors"
 AUTO = "texture"
 """What `detector="auto"` means."""
 
-AUTO_QUALITIES = {"fast": AUTO, "best": "ssdnet"}
-"""What it means with a quality."""
+QUALITIES = ("fast", "draft", "best")
+"""Words for how much time may be taken; a detector offers some of them, or has one quality only."""
+
+AUTO_QUALITIES = {"fast": (AUTO, None), "draft": ("ssdnet", "draft"), "best": ("ssdnet", "best")}
+"""What `auto` means with each: a detector, and its own quality."""
 
 _BUILT_IN = {
     "texture": "ssdnet.detectors.texture:Texture",
@@ -44,7 +49,11 @@ _BUILT_IN = {
 
 
 def available() -> tuple[str, ...]:
-    """Names of all detectors, the built-in ones first; nothing is imported."""
+    """Names of all detectors, the built-in ones first; nothing is imported.
+
+    >>> available()[:3]
+    ('texture', 'rx', 'ssdnet')
+    """
     others = sorted({point.name for point in entry_points(group=GROUP)} - _BUILT_IN.keys())
     return (*_BUILT_IN, *others)
 
@@ -54,6 +63,9 @@ def load(name: str) -> type[Detector]:
 
     Raises:
         UnknownDetectorError: no detector has that name.
+
+    >>> load("auto").name, load("rx").source
+    ('texture', 'Reed & Yu, IEEE TASSP 1990')
     """
     name = AUTO if name == "auto" else name
     if name in _BUILT_IN:
@@ -67,27 +79,34 @@ def load(name: str) -> type[Detector]:
     raise UnknownDetectorError(f"no detector '{name}'; there are: auto, {', '.join(available())}")
 
 
-def create(name: str, quality: str | None = None) -> Detector:
-    """A detector with its default configuration, or with that of one of its qualities.
+def create(name: str, quality: str | None = None, settings: Mapping[str, object] | None = None) -> Detector:
+    """A detector with its default configuration, with that of one of its qualities, or with other settings.
+
+    Args:
+        name: one of `available()`, or `auto`.
+        quality: one of `QUALITIES`; None takes the default: of `auto` the fast one, of others the best.
+        settings: values of single fields by name, see `ssdnet.detectors.settings.configured`.
 
     Raises:
         UnknownDetectorError: no detector has that name.
-        UsageError: it does not come in that quality.
+        UsageError: it does not come in that quality, or has no such setting.
+
+    >>> create("auto", "draft").name
+    'ssdnet'
+    >>> create("texture", settings={"levels": "3"}).levels
+    3
     """
-    kinds = AUTO_QUALITIES if name == "auto" else {}
-    detector = load(kinds.get(quality or "", name))
-    if quality is None or quality in kinds:
-        return detector()
-    offered = getattr(detector, "qualities", {})
-    if quality not in offered:
-        names = [*kinds, *offered]
-        choice = f"choose from {', '.join(names)}" if names else "it has one only, leave it out"
+    if quality is not None and quality not in QUALITIES:
+        raise UsageError(f"there is no quality '{quality}': choose from {', '.join(QUALITIES)}")
+    if name == "auto":
+        name, quality = AUTO_QUALITIES[quality or "fast"]
+    kind = load(name)
+    offered = getattr(kind, "qualities", {})
+    if quality is not None and quality not in offered:
+        choice = f"choose from {', '.join(offered)}" if offered else "it has one only, leave it out"
         raise UsageError(f"detector '{name}' has no quality '{quality}': {choice}")
-    return detector(**offered[quality])
-
-
-def settings_of(detector: object) -> dict[str, Any]:
-    """The fields of a detector's configuration, by name."""
-    if dataclasses.is_dataclass(detector) and not isinstance(detector, type):
-        return dataclasses.asdict(detector)
-    return {}
+    detector = kind()
+    for chosen in (offered[quality] if quality is not None else {}, settings or {}):
+        if chosen:
+            detector = configured(detector, chosen)
+    return detector

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from ssdnet.detectors.checks import check_numbers, check_whole
+from ssdnet.detectors.protocol import Detector, checked_window
 from ssdnet.errors import UsageError
-from ssdnet.maths.edges import excess
+from ssdnet.maths.edges import Excess
 from ssdnet.maths.gaussian import RobustGaussian
 from ssdnet.maths.grids import resample
 from ssdnet.maths.pyramid import level_count
-from ssdnet.maths.random_features import feature_maps
+from ssdnet.maths.random_features import RandomFeatures
 from ssdnet.maths.sampling import central_grid
 from ssdnet.maths.smoothing import smooth
+from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ssdnet.maths.random_features import FeatureMaps
+    from ssdnet.maths.window import Window
     from ssdnet.progress import Progress
 
 _SAMPLES = 1 << 17
@@ -26,12 +32,19 @@ _SAMPLES = 1 << 17
 
 
 @dataclass(frozen=True)
-class RX:
+class RX(Detector):
     """The Reed-Xiaoli detector on multi-scale random features, with a trimmed and shrunk Gaussian.
 
     Reed & Yu, 'Adaptive multiple-band CFAR detection of an optical pattern with unknown spectral
     distribution', IEEE TASSP 1990, equation 16: the squared Mahalanobis distance to the image's own mean and
     covariance. Chosen here: the features (`ssdnet.maths.random_features`), trimming, shrinkage, smoothing.
+
+    >>> image = torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> image[0, 20:24, 30:34] += 5.0
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> model, (scores,) = RX().fit_score([image], [known], generator=torch.Generator().manual_seed(0))
+    >>> bool(scores[20:24, 30:34].max() == scores.max())
+    True
     """
 
     name: ClassVar[str] = "rx"
@@ -62,43 +75,115 @@ class RX:
             raise UsageError(f"rx: kernel_size must be odd, not {self.kernel_size}")
         check_numbers(self, trim=(0, 1), shrinkage=(1e-6, math.inf), smoothing=(0, math.inf))
 
-    @torch.inference_mode()
+    def fit(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        progress: Progress = silent,
+    ) -> RXModel:
+        """The Gaussian of the images' features; see `Detector.fit`."""
+        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
+
+    @torch.no_grad()
+    def fit_score(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        progress: Progress = silent,
+    ) -> tuple[RXModel, list[torch.Tensor]]:
+        """The model, and the scores; see `Detector.fit_score`."""
+        smallest = min((known.shape for known in valid), key=min)
+        features, maps = RandomFeatures.fit(
+            pixels,
+            valid,
+            levels=self.levels or level_count(*smallest),
+            orbits=self.orbits,
+            kernel_size=self.kernel_size,
+            pool=self.pool,
+            generator=generator,
+            progress=part(progress, 0.0, 0.4),
+        )
+        progress(0.4, "statistics")
+        samples, weights = zip(*(_samples(one) for one in maps), strict=True)
+        gaussian = RobustGaussian.fit(
+            torch.cat(samples),
+            torch.cat(weights),
+            trim=self.trim,
+            rounds=self.rounds,
+            shrinkage=self.shrinkage,
+        )
+        progress(0.5, "distance")
+        logarithms = [_log_distance(one, gaussian) for one in maps]
+        seen = [one.seen(values) for one, values in zip(maps, logarithms, strict=True)]
+        model = RXModel(features, gaussian, Excess.fit(seen, features.reach), self.smoothing)
+        progress(1.0, "distance")
+        return model, [model.finish(one, values) for one, values in zip(maps, logarithms, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class RXModel:
+    """What `RX` has learned of a surface.
+
+    >>> cloth = torch.randn(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> model = RX().fit([cloth[0]], [known], generator=torch.Generator().manual_seed(0))
+    >>> cloth[1, 0, 20:24, 30:34] += 5.0  # another piece, with a spot
+    >>> scores = model.score(cloth[1], known)
+    >>> bool(scores[20:24, 30:34].max() == scores.max())
+    True
+    """
+
+    features: RandomFeatures
+    gaussian: RobustGaussian
+    excess: Excess
+    smoothing: float
+    """See `RX`."""
+
+    @property
+    def halo(self) -> int:
+        """See `Model.halo`."""
+        return self.features.halo + 2 * math.ceil(1.5 * self.smoothing) + 2
+
+    @torch.no_grad()
     def score(
         self,
         pixels: torch.Tensor,
         valid: torch.Tensor,
         *,
-        generator: torch.Generator,
-        progress: Progress,
+        window: Window | None = None,
+        progress: Progress = silent,
     ) -> torch.Tensor:
-        """Locally averaged Mahalanobis distance of each pixel's features; see `Detector.score`.
+        """Locally averaged Mahalanobis distance of each pixel's features; see `Model.score`."""
+        wanted, context = checked_window(pixels, window, self.halo)
+        maps, place = self.features.of(pixels, valid, context)
+        scores = self.finish(maps, _log_distance(maps, self.gaussian))
+        progress(1.0, "distance")
+        return scores[wanted.within(place)]
+
+    def finish(self, maps: FeatureMaps, logarithm: torch.Tensor) -> torch.Tensor:
+        """`(h, w)` scores from log distances of the positions of the common grid.
 
         The average is a geometric one, in which an extreme position outshines its surroundings less.
         """
-        features = feature_maps(
-            pixels,
-            valid,
-            levels=self.levels or level_count(*valid.shape),
-            orbits=self.orbits,
-            kernel_size=self.kernel_size,
-            pool=self.pool,
-            generator=generator,
-            progress=lambda share, message: progress(0.4 * share, message),
-        )
-        progress(0.4, "statistics")
-        rows, columns = central_grid(*features.known.shape, most=_SAMPLES, device=features.known.device)
-        weight = features.known[rows][:, columns].flatten()
-        gaussian = RobustGaussian.fit(
-            features.at(rows, columns).flatten(0, 1)[weight > 0],
-            weight[weight > 0],
-            trim=self.trim,
-            rounds=self.rounds,
-            shrinkage=self.shrinkage,
-        )
-        logarithm = torch.empty_like(features.known)
-        for strip, values in features.strips():
-            logarithm[strip] = gaussian.log_distance(values)
-            progress(0.5 + 0.5 * strip.stop / len(logarithm), "distance")
-        logarithm -= excess(logarithm, features.known, features.support, features.reach)
-        averaged = smooth(logarithm, features.known, self.smoothing / 2)
-        return resample(averaged.exp_()[:, :, None], *features.to_pixels)[:, :, 0]
+        logarithm -= self.excess.of(maps.seen(logarithm), maps.window)
+        averaged = smooth(logarithm, maps.known, self.smoothing / 2)
+        return resample(averaged.exp_()[:, :, None], *maps.to_pixels)[:, :, 0]
+
+
+def _samples(maps: FeatureMaps) -> tuple[torch.Tensor, torch.Tensor]:
+    """`(N, D)` features of positions that stand for all, and how much each is known."""
+    rows, columns = central_grid(*maps.known.shape, most=_SAMPLES, device=maps.known.device)
+    weight = maps.known[rows][:, columns].flatten()
+    return maps.at(rows, columns).flatten(0, 1)[weight > 0], weight[weight > 0]
+
+
+def _log_distance(maps: FeatureMaps, gaussian: RobustGaussian) -> torch.Tensor:
+    """`(h, w)` log distance of each position."""
+    logarithm = torch.empty_like(maps.known)
+    for strip, values in maps.strips():
+        logarithm[strip] = gaussian.log_distance(values)
+    return logarithm

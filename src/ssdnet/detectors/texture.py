@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from ssdnet.detectors.checks import check_numbers, check_whole
+from ssdnet.detectors.protocol import Detector, checked_window
 from ssdnet.errors import UsageError
-from ssdnet.maths.fusion import fuse, squared_distance
-from ssdnet.maths.lines import along_lines
-from ssdnet.maths.patch_components import PatchComponents
+from ssdnet.maths.fusion import Fusion, SquaredDistance
+from ssdnet.maths.lines import LineAverages
+from ssdnet.maths.patch_components import PatchComponents, PatchModel
 from ssdnet.maths.pyramid import level_count
+from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ssdnet.maths.window import Window
     from ssdnet.progress import Progress
 
 _SMALLEST, _MOST = 16, 8
@@ -28,13 +31,20 @@ _LONGEST = 500.0
 
 
 @dataclass(frozen=True)
-class Texture:
+class Texture(Detector):
     """Distances of the image's own patches from its robust Gaussian, averaged along short and long lines.
 
     The statistics are those of Tailanian, Musé & Pardo, ICMLA 2021 (arXiv 2110.02407, here `patchpca`), on
     patches of two sizes and at one octave more; the distance is that of Reed & Yu, IEEE TASSP 1990. Ours: the
     lines (`ssdnet.maths.lines`), the sum in units of what is usual (`ssdnet.maths.fusion`).
     docs/lab-notes.md has what each choice is worth.
+
+    >>> image = torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> image[0, 10, 8:40] += 4.0  # a scratch
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> model, (scores,) = Texture().fit_score([image], [known], generator=torch.Generator())
+    >>> bool(scores[10].max() == scores.max())
+    True
     """
 
     name: ClassVar[str] = "texture"
@@ -77,47 +87,140 @@ class Texture:
             for patch, count in zip(self.patches, self.components, strict=True)
         ]
 
-    @torch.inference_mode()
+    def fit(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        progress: Progress = silent,
+    ) -> TextureModel:
+        """What the patches of the images are like, and what is usual; see `Detector.fit`."""
+        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
+
+    @torch.no_grad()
+    def fit_score(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generator: torch.Generator,  # noqa: ARG002 - nothing is random
+        progress: Progress = silent,
+    ) -> tuple[TextureModel, list[torch.Tensor]]:
+        """The model, and the scores, which learning it has computed already; see `Detector.fit_score`."""
+        statistics, evidence = self.learn(pixels, valid, progress)
+        fusion = Fusion.fit(evidence, valid)
+        logarithms = [fusion.of(maps) for maps in evidence]
+        squared = SquaredDistance.fit(logarithms, valid)
+        progress(1.0, "lines")
+        return TextureModel(statistics, fusion, squared), [squared.of(values) for values in logarithms]
+
+    def learn(
+        self, pixels: Sequence[torch.Tensor], valid: Sequence[torch.Tensor], progress: Progress
+    ) -> tuple[TextureStatistics, list[list[torch.Tensor]]]:
+        """The statistics of some images together, and of each image its log distances along lines.
+
+        Args:
+            pixels: see `fit`.
+            valid: see `fit`.
+            progress: see `fit`.
+
+        Returns:
+            What was learned, and for each image an `(H, W)` map a length of line.
+        """
+        smallest = min((known.shape for known in valid), key=min)
+        levels = self.levels or level_count(*smallest, smallest=_SMALLEST, most=_MOST)
+        patches, maps = PatchModel.fit(pixels, valid, self.patch_components, levels, part(progress, 0.0, 0.7))
+        progress(0.7, "lines")
+        sizes = Fusion.fit(maps, valid)
+        fused = [sizes.of(values) for values in maps]
+        del maps  # of a large image they are much
+        statistics = TextureStatistics(
+            patches, sizes, LineAverages.fit(self.lengths, self.widths, fused, valid)
+        )
+        return statistics, [
+            statistics.lines.of(values, known) for values, known in zip(fused, valid, strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class TextureStatistics:
+    """From pixels to log distances along lines.
+
+    >>> from ssdnet.maths.window import Window
+    >>> image = torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> statistics, _ = Texture(lengths=(3.0,), widths=(0.7,)).learn([image], [known], silent)
+    >>> (distance,), place = statistics.log_distances(image, known, Window.whole((48, 48)))
+    >>> tuple(distance.shape), place.size
+    ((48, 48), (48, 48))
+    """
+
+    patches: PatchModel
+    sizes: Fusion
+    """Of the sizes of patches."""
+    lines: LineAverages
+
+    @property
+    def halo(self) -> int:
+        """Pixels of context that a window needs."""
+        return self.patches.halo + self.lines.reach
+
+    def log_distances(
+        self, pixels: torch.Tensor, valid: torch.Tensor, window: Window
+    ) -> tuple[list[torch.Tensor], Window]:
+        """Log distances averaged along lines, a map for each length.
+
+        Args:
+            pixels: `(C, h, w)` of a window and its context.
+            valid: `(h, w)`.
+            window: where they lie.
+
+        Returns:
+            `(h', w')` maps, and which window they are of, see `PatchModel.log_distances`.
+        """
+        maps, place = self.patches.log_distances(pixels, valid, window)
+        inside = place.within(window)
+        return self.lines.of(self.sizes.of(maps), valid[inside]), place
+
+
+@dataclass(frozen=True, eq=False)
+class TextureModel:
+    """What `Texture` has learned of a surface.
+
+    >>> cloth = torch.randn(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> model = Texture().fit([cloth[0]], [known], generator=torch.Generator())
+    >>> cloth[1, 0, 10, 8:40] += 4.0  # another piece, with a scratch
+    >>> scores = model.score(cloth[1], known)
+    >>> bool(scores[10].max() == scores.max())
+    True
+    """
+
+    statistics: TextureStatistics
+    fusion: Fusion
+    """Of the lengths of lines."""
+    squared: SquaredDistance
+
+    @property
+    def halo(self) -> int:
+        """See `Model.halo`."""
+        return self.statistics.halo
+
+    @torch.no_grad()
     def score(
         self,
         pixels: torch.Tensor,
         valid: torch.Tensor,
         *,
-        generator: torch.Generator,  # noqa: ARG002 - nothing is random
-        progress: Progress,
+        window: Window | None = None,
+        progress: Progress = silent,
     ) -> torch.Tensor:
-        """The squared distance whose logarithm is the mean of those of all windows; see `Detector.score`."""
-        maps = self.log_distances(pixels, valid, progress=progress)
-        return squared_distance(fuse([(1.0, values) for values in maps], valid), valid)
-
-    def log_distances(
-        self, pixels: torch.Tensor, valid: torch.Tensor, *, progress: Progress
-    ) -> list[torch.Tensor]:
-        """Log distances averaged along lines, one `(H, W)` map for each length; arguments as of `score`."""
-        levels = self.levels or level_count(*valid.shape, smallest=_SMALLEST, most=_MOST)
-        maps = []
-        for number, components in enumerate(self.patch_components):
-
-            def report(share: float, done: int = number) -> None:
-                progress(0.7 * (done + share) / len(self.patches), "patches")
-
-            maps.append((1.0, components.log_distance(pixels, valid, levels, progress=report)))
-        progress(0.7, "lines")
-        lines = self.along_lines(fuse(maps, valid), valid)
+        """The squared distance whose logarithm is the mean of those of all windows; see `Model.score`."""
+        wanted, context = checked_window(pixels, window, self.halo)
+        maps, place = self.statistics.log_distances(pixels, valid, context)
         progress(1.0, "lines")
-        return lines
-
-    def along_lines(self, values: torch.Tensor, valid: torch.Tensor) -> list[torch.Tensor]:
-        """A `(H, W)` map of log distances averaged along lines, one map for each length.
-
-        Args:
-            values: `(H, W)`.
-            valid: `(H, W)` bool, True somewhere.
-        """
-        return [
-            along_lines(values, valid, length=length, width=width)
-            for length, width in zip(self.lengths, self.widths, strict=True)
-        ]
+        return self.squared.of(self.fusion.of(maps)[wanted.within(place)])
 
 
 def _check_pair(detector: Texture, first: str, second: str, right: Callable[[float], bool]) -> None:

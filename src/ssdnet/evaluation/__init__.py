@@ -2,18 +2,23 @@
 
 | module | holds |
 | --- | --- |
-| `datasets` | which images there are, which mask belongs to each, and everything that is wrong with them |
-| `synthetic` | sets with exact masks, made from a seed |
-| `reduction` | images, maps and masks at the size they are judged at |
-| `metrics` | figures of one map and of a whole set |
-| `judging` | one result against its mask |
-| `intervals` | means over sets, how sure they are, and one detector against another |
-| `runner` | every detector on every image with every seed; goes on where it was stopped |
-| `cache`, `code`, `usage` | what has been measured already, by which code, and what it took |
-| `figures` | what each figure is called, and what it means |
-| `summary` | all figures of a run |
-| `provenance` | how a run was made |
-| `tables`, `plots`, `pictures`, `page`, `report` | what is written: CSV, JSON, Markdown and one HTML page |
+| `data.datasets` | which images there are, which mask belongs to each, and all that is wrong with them |
+| `data.synthetic` | sets with exact masks, made from a seed |
+| `data.reduction` | images, maps and masks at the size they are judged at |
+| `measure.runner` | every detector on every image with every seed; goes on where it was stopped |
+| `measure.judging` | one result against its mask |
+| `measure.metrics` | figures of one map and of a whole set |
+| `measure.intervals` | means over sets, how sure they are, and one detector against another |
+| `measure.cache`, `measure.code` | what has been measured already, and by which code |
+| `measure.usage` | memory and share of the CPU that the work took |
+| `measure.provenance` | how a run was made: versions, machine, settings |
+| `report.figures` | what each figure is called, and what it means |
+| `report.summary` | all figures of a run |
+| `report.tables`, `report.plots`, `report.pictures` | what is written: CSV, JSON, Markdown, SVG, JPEG |
+| `report.gallery`, `report.page` | which images are shown, and the one HTML page |
+| `report.files` | writing all of it |
+
+How images are looked at, together and alone, is that of a folder run: `ssdnet.batch.looking`.
 
 `ssdnet bench` is the command line of it. Some figures need scikit-learn: `pip install "ssdnet[bench]"`.
 

@@ -40,6 +40,22 @@ def explain(
         score: `(H, W)`, the anomaly map; of a large region the place of its highest score is looked at.
         labels: `(H, W)`, `labels == region.id` inside a region.
         regions: most significant first.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.calibration.regions import find_regions
+        >>> from ssdnet.explanation import explain
+        >>> from ssdnet.image import read_image
+        >>> from ssdnet.image.standardization import standardize
+        >>> pixels = np.random.default_rng(0).normal(100, 5, (96, 96))
+        >>> pixels[40:52, 40:52] += 15
+        >>> image = read_image(pixels)
+        >>> evidence = np.full((96, 96), 1, dtype=np.float32)
+        >>> evidence[40:52, 40:52] = -5
+        >>> labels, regions = find_regions(-evidence, evidence, alarms=0.01)
+        >>> explained = explain(standardize(image), image.valid, -evidence, labels, regions)
+        >>> explained[0].explanation.words
+        'brighter and rougher than normal places'
     """
     places: dict[tuple[int, int, int, int], list[Region]] = {}
     for region in regions[:MOST_EXPLAINED]:

@@ -38,7 +38,21 @@ _VALUES = 4000
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Statistics of a shape: of the region in the first row, of normal places in the others."""
+    """Statistics of a shape: of the region in the first row, of normal places in the others.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.comparison import compare
+        >>> from ssdnet.explanation.surroundings import Surroundings
+        >>> pixels = np.random.default_rng(0).normal(size=(1, 96, 96)).astype(np.float32)
+        >>> labels = np.zeros((96, 96), dtype=np.uint16)
+        >>> labels[40:52, 40:52] = 1
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> around = Surroundings(0, 0, pixels, zero, one, labels.astype(np.float32), labels, labels >= 0)
+        >>> comparison = compare(around, np.argwhere(labels))
+        >>> comparison.channels.shape, comparison.repetition is None  # of the region and of 256 places
+        ((257, 1), True)
+    """
 
     limit: float
     """How many spreads are a difference."""
@@ -60,6 +74,20 @@ def compare(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> Comparis
     Args:
         surroundings: where it lies and what is normal there.
         shape: `(N, 2)` rows and columns of its pixels in these surroundings.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.comparison import compare, distance
+        >>> from ssdnet.explanation.surroundings import Surroundings
+        >>> pixels = np.random.default_rng(0).normal(size=(1, 96, 96)).astype(np.float32)
+        >>> labels = np.zeros((96, 96), dtype=np.uint16)
+        >>> labels[40:52, 40:52] = 1
+        >>> pixels[:, labels > 0] += 5
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> around = Surroundings(0, 0, pixels, zero, one, labels.astype(np.float32), labels, labels >= 0)
+        >>> comparison = compare(around, np.argwhere(labels))
+        >>> bool(distance(comparison.channels[:, 0], least=0.02)[0] > comparison.limit)
+        True
     """
     thickness = _thickness(shape)
     most = min(_POINTS, max(32, _VALUES // len(surroundings.pixels)))
@@ -69,27 +97,43 @@ def compare(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> Comparis
     if len(places) < _FEWEST:
         return None
     limit = _SPREADS * (1 + _SCARCE / separate)
-    comparison = _measure(surroundings, np.vstack([shape[np.newaxis], places]), thickness, limit)
+    width = surroundings.clean.shape[1]
+    comparison = _measure(surroundings, np.vstack([shape @ (width, 1), places]), thickness, limit)
     # A normal place is a part of the mean that was taken off as its light, the region is not.
     comparison.channels[1:] /= 1 - min(0.5, area / math.prod(surroundings.light_box))
     return comparison
 
 
 def distance(values: npt.NDArray[np.float64], least: float) -> npt.NDArray[np.float64]:
-    """Each value's distance from the median of the normal ones in their spreads; the region's is first."""
+    """Each value's distance from the median of the normal ones in their spreads; the region's is first.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.comparison import distance
+        >>> distance(np.array([17.4, 9.0, 10.0, 11.0, 12.0]), least=0.1).round(2).tolist()
+        [4.65, -1.01, -0.34, 0.34, 1.01]
+    """
     centred = values - np.median(values[1:])
     spread = 1.4826 * float(np.median(np.abs(centred[1:])))
     return np.asarray(centred / max(spread, least), dtype=np.float64)
 
 
 def telling(sizes: npt.NDArray[np.float64], limit: float) -> bool:
-    """Whether the first is beyond the limit, and beyond nearly all others."""
+    """Whether the first is beyond the limit, and beyond nearly all others.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.comparison import telling
+        >>> normal = np.linspace(-2, 2, 100)
+        >>> telling(np.array([6.0, *normal]), limit=4.0), telling(np.array([3.0, *normal]), limit=4.0)
+        (True, False)
+    """
     away = np.abs(sizes)
     return bool(away[0] >= limit and away[0] > np.quantile(away[1:], _PASSED))
 
 
 def _places(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], float]:
-    """The shape at normal places, `(N, pixels, 2)`, and how many would fit without overlap."""
+    """Numbers of its pixels at normal places, `(N, pixels)`, and how many of these fit without overlap."""
     height, width = surroundings.clean.shape
     corner = shape.min(axis=0)
     size = shape.max(axis=0) - corner + 1
@@ -98,8 +142,8 @@ def _places(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> tuple[np
     numbers = np.arange(1, _TRIED + 1)[:, np.newaxis]
     corners = np.floor((0.5 + numbers * (0.7548776662466927, 0.5698402909980532)) % 1 * room).astype(np.intp)
     corners = np.unique(corners, axis=0)
-    moved = (shape - corner)[np.newaxis] + corners[:, np.newaxis]
-    normal = surroundings.clean[moved[:, :, 0], moved[:, :, 1]].all(axis=1)
+    moved = (corners @ (width, 1))[:, np.newaxis] + (shape - corner) @ (width, 1)
+    normal = surroundings.clean.reshape(-1)[moved].all(axis=1)
     separate = float(np.count_nonzero(surroundings.clean)) / float(size.prod())
     chosen = np.flatnonzero(normal)
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(_PLACES, len(chosen))).astype(int)]
@@ -113,10 +157,8 @@ def _thickness(shape: npt.NDArray[np.intp]) -> float:
 
 
 def _measure(
-    surroundings: Surroundings, moved: npt.NDArray[np.intp], thickness: float, limit: float
+    surroundings: Surroundings, index: npt.NDArray[np.intp], thickness: float, limit: float
 ) -> Comparison:
-    width = surroundings.clean.shape[1]
-    index = moved[:, :, 0] * width + moved[:, :, 1]
     statistics = surroundings.statistics
 
     def mean(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -135,7 +177,7 @@ def _measure(
         repetition = np.quantile(statistics.repetition.ravel()[index], 0.25, axis=1).astype(np.float64)
     return Comparison(
         limit,
-        np.stack([mean(np.ascontiguousarray(plane)) for plane in surroundings.evened], axis=1),
+        np.stack([mean(plane) for plane in surroundings.evened], axis=1),
         np.stack([middle(plane) for plane in statistics.energies[:scales]], axis=1),
         np.stack([mean(plane) for plane in statistics.tensor], axis=1),
         np.sum([mean(plane) for plane in statistics.energies[2:]], axis=0),

@@ -58,6 +58,19 @@ def differences(surroundings: Surroundings, shape: npt.NDArray[np.intp]) -> tupl
 
     Returns:
         Empty when no single statistic is unusual; None when there are too few normal places to tell.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.differences import differences
+        >>> from ssdnet.explanation.surroundings import Surroundings
+        >>> pixels = np.random.default_rng(0).normal(size=(1, 96, 96)).astype(np.float32)
+        >>> labels = np.zeros((96, 96), dtype=np.uint16)
+        >>> labels[40:52, 40:52] = 1
+        >>> pixels[:, labels > 0] *= 0.1
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> around = Surroundings(0, 0, pixels, zero, one, labels.astype(np.float32), labels, labels >= 0)
+        >>> [difference.words for difference in differences(around, np.argwhere(labels))]
+        ['smoother']
     """
     comparison = compare(surroundings, shape)
     if comparison is None:

@@ -39,7 +39,19 @@ _SAMPLE = 10_000
 
 @dataclass(frozen=True, eq=False)
 class LocalStatistics:
-    """Maps of one picture, all `(H, W)` float32."""
+    """Maps of one picture, all `(H, W)` float32.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.local_statistics import LocalStatistics
+        >>> stripes = np.tile(np.sin(np.arange(96) * 2 * np.pi / 12), (96, 1)).astype(np.float32)
+        >>> statistics = LocalStatistics.of(stripes, np.ones((96, 96), dtype=bool))
+        >>> across, _, strength = (plane[48, 48] for plane in statistics.tensor)
+        >>> round(float(across / strength), 3)  # all changes run along x
+        1.0
+        >>> bool(statistics.repetition[48, 48] > 0.99)
+        True
+    """
 
     energies: tuple[npt.NDArray[np.float32], ...]
     """Mean square of what differs between one of `SCALES` and the next finer, finest first."""
@@ -72,7 +84,17 @@ class LocalStatistics:
 
 
 def main_component(pixels: npt.NDArray[np.float32], clean: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """`(H, W)`, the first principal component of `(C, H, W)` over the clean pixels: most of the contrast."""
+    """`(H, W)`, the first principal component of `(C, H, W)` over the clean pixels: most of the contrast.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.local_statistics import main_component
+        >>> contrast = np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32)
+        >>> pixels = np.stack([contrast, 0.1 * contrast])
+        >>> main = main_component(pixels, np.ones((20, 20), dtype=bool))
+        >>> round(float(main[3, 4] / contrast[3, 4]), 3)  # the root of 1 + 0.01
+        1.005
+    """
     main: npt.NDArray[np.float32] = leading_components(pixels, clean, 1)[0]
     return main
 
@@ -80,7 +102,16 @@ def main_component(pixels: npt.NDArray[np.float32], clean: npt.NDArray[np.bool_]
 def leading_components(
     pixels: npt.NDArray[np.float32], clean: npt.NDArray[np.bool_], count: int
 ) -> npt.NDArray[np.float32]:
-    """`(count, H, W)`, the first principal components; the pixels themselves when there are no more."""
+    """`(count, H, W)`, the first principal components; the pixels themselves when there are no more.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.local_statistics import leading_components
+        >>> contrast = np.random.default_rng(0).normal(size=(2, 20, 20)).astype(np.float32)
+        >>> pixels = np.tensordot([[1, 0], [0, 1], [1, 1], [1, -1]], contrast, axes=1).astype(np.float32)
+        >>> leading_components(pixels, np.ones((20, 20), dtype=bool), count=2).shape
+        (2, 20, 20)
+    """
     if len(pixels) <= count:
         return pixels
     places = np.flatnonzero(clean if clean.any() else np.ones_like(clean))
@@ -99,6 +130,14 @@ def periods(detail: npt.NDArray[np.float32], clean: npt.NDArray[np.bool_]) -> tu
     Args:
         detail: `(H, W)` without its slow changes.
         clean: `(H, W)`, the pixels that count.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.local_statistics import periods
+        >>> rows, columns = np.indices((96, 96)) * 2 * np.pi
+        >>> weave = (np.sin(rows / 8) + np.sin(columns / 12)).astype(np.float32)
+        >>> sorted(periods(weave, np.ones((96, 96), dtype=bool)))
+        [(0, 12), (8, 0)]
     """
     height, width = detail.shape
     down, right = height // 3, width // 3

@@ -36,6 +36,19 @@ def patch_around(
         surroundings: where it lies.
         region: what is to be shown; of one that is too large, the surroundings of its highest score.
         shape: `(N, 2)` rows and columns of its pixels, or of a piece of it, in these surroundings.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.calibration.regions import find_regions
+        >>> from ssdnet.explanation.similar_patches import patch_around
+        >>> from ssdnet.explanation.surroundings import Surroundings
+        >>> score = np.zeros((96, 96), dtype=np.float32)
+        >>> score[40:52, 30:38] = 5
+        >>> labels, (region,) = find_regions(score, -score, alarms=0.01)
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> around = Surroundings(0, 0, score[np.newaxis], zero, one, score, labels, labels >= 0)
+        >>> patch_around(around, region, around.shape(region))  # eight pixels around what is 12 high
+        (32, 20, 28)
     """
     height, width = surroundings.clean.shape
     x, y, wide, tall = region.bbox
@@ -52,6 +65,20 @@ def similar_patches(surroundings: Surroundings, patch: tuple[int, int, int]) -> 
     Args:
         surroundings: where to look.
         patch: top, left and side of the square that they should be like; its missing pixels do not count.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.similar_patches import similar_patches
+        >>> from ssdnet.explanation.surroundings import Surroundings
+        >>> columns = np.arange(96)
+        >>> pixels = np.tile(np.sin(columns * 2 * np.pi / 12), (1, 96, 1)).astype(np.float32)
+        >>> labels = np.zeros((96, 96), dtype=np.uint16)
+        >>> labels[40:44, 30:34] = 1
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> around = Surroundings(0, 0, pixels, zero, one, labels.astype(np.float32), labels, labels >= 0)
+        >>> found = similar_patches(around, (32, 22, 20))
+        >>> {(patch.bbox[0] - 22) % 12 for patch in found}  # at the same phase of the stripes
+        {0}
     """
     top, left, side = patch
     inside = slice(top, top + side), slice(left, left + side)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from ssdnet.calibration.running import running_maximum
 from ssdnet.explanation.local_statistics import LocalStatistics, leading_components, main_component
 
 if TYPE_CHECKING:
@@ -35,7 +36,22 @@ _COMPONENTS = 4
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """A part of an image. All maps have its height and width."""
+    """A part of an image. All maps have its height and width.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.explanation.surroundings import Surroundings
+        >>> light = np.linspace(-3, 3, 96)[np.newaxis, :, np.newaxis]
+        >>> pixels = (light + np.random.default_rng(0).normal(size=(1, 96, 96))).astype(np.float32)
+        >>> labels = np.zeros((96, 96), dtype=np.uint16)
+        >>> labels[40:52, 40:52] = 1
+        >>> one, zero = np.ones(1), np.zeros(1)
+        >>> around = Surroundings(0, 0, pixels, zero, one, labels.astype(np.float32), labels, labels >= 0)
+        >>> int(np.count_nonzero(around.free)), int(np.count_nonzero(around.clean))
+        (9072, 8892)
+        >>> bool(np.abs(around.evened.mean(axis=2)).max() < 0.7 < 2 < np.abs(pixels.mean(axis=2)).max())
+        True
+    """
 
     top: int
     left: int
@@ -62,7 +78,7 @@ class Surroundings:
         if self.free.all():
             return self.free
         size = 2 * _MARGIN + 1
-        clean: npt.NDArray[np.bool_] = ndimage.minimum_filter(self.free, size, mode="nearest")
+        clean: npt.NDArray[np.bool_] = ~running_maximum(~self.free, (size, size))
         return clean
 
     @property
@@ -75,12 +91,14 @@ class Surroundings:
     def evened(self) -> npt.NDArray[np.float32]:
         """`(C, h, w)`, the pixels without the light: without the mean of the free ones about them."""
         size = self.light_box
-        share = ndimage.uniform_filter(self.free.astype(np.float32), size)
+        share = np.maximum(ndimage.uniform_filter(self.free.astype(np.float32), size), _KNOWN)
         out = np.empty_like(self.pixels)
         for plane, even in zip(self.pixels, out, strict=True):
             mean = plane[self.free].mean() if self.free.any() else np.float32(0)
-            total = ndimage.uniform_filter(np.where(self.free, plane - mean, 0), size)
-            np.subtract(plane - mean, total / np.maximum(share, _KNOWN), out=even)
+            centred = plane - mean
+            light = ndimage.uniform_filter(np.where(self.free, centred, 0), size)
+            light /= share
+            np.subtract(centred, light, out=even)
         return out
 
     @cached_property
@@ -123,6 +141,16 @@ def place_of(region: Region, labels: npt.NDArray[np.uint16]) -> tuple[slice, sli
     Args:
         region: one of the regions.
         labels: `(H, W)`, where its pixels are.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.calibration.regions import find_regions
+        >>> from ssdnet.explanation.surroundings import place_of
+        >>> score = np.zeros((1000, 1200), dtype=np.float32)
+        >>> score[500:520, 700:730] = 5
+        >>> labels, (region,) = find_regions(score, -score, alarms=0.01)
+        >>> place_of(region, labels)
+        (slice(320, 704, None), slice(512, 896, None))
     """
     x, y, wide, tall = region.bbox
     if max(wide, tall) * _TIMES > _LARGEST:

@@ -66,6 +66,11 @@ def parse_formats(formats: str | Iterable[str] | None) -> tuple[str, ...]:
 
     Raises:
         UsageError: a name is unknown.
+
+    Examples:
+        >>> from ssdnet.export import parse_formats
+        >>> parse_formats("json, map"), parse_formats(None)[:3]
+        (('map', 'json'), ('map', 'mask', 'labels'))
     """
     if formats is None:
         return DEFAULT_FORMATS
@@ -86,6 +91,16 @@ def check_layers(formats: Iterable[str], detector: str, *, decomposes: bool) -> 
 
     Raises:
         UsageError: `layers` is among the formats, and it does not.
+
+    Examples:
+        >>> from ssdnet.errors import UsageError
+        >>> from ssdnet.export import check_layers
+        >>> check_layers(["map", "layers"], "ssdnet", decomposes=True)
+        >>> try:
+        ...     check_layers(["map", "layers"], "rx", decomposes=False)
+        ... except UsageError as error:
+        ...     print(error)
+        cannot save 'layers': detector 'rx' does not split the image into layers; ...
     """
     if "layers" in formats and not decomposes:
         raise UsageError(
@@ -119,6 +134,16 @@ def save(
     Raises:
         UsageError: an unknown format, layers of a result that has none, or a stem that is not a file name.
         OutputError: a file could not be written.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export import save
+        >>> result = ssdnet.localize(np.random.default_rng(0).normal(size=(64, 64)), detector="rx")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in save(result, folder, stem="part 7", formats="map, json, csv")]
+        ['part 7.anomaly.tif', 'part 7.json', 'part 7.csv']
     """
     chosen = parse_formats(formats)
     check_layers(chosen, localization.detector, decomposes=localization.normal is not None)

@@ -16,7 +16,22 @@ if TYPE_CHECKING:
 
 
 class Writer(Protocol):
-    """Writes one format of a result."""
+    """Writes one format of a result.
+
+    Examples:
+        >>> import io
+        >>> from typing import BinaryIO
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.atomic import Writer
+        >>> def write_numpy(localization: ssdnet.Localization, file: BinaryIO) -> None:
+        ...     np.save(file, localization.anomaly_map)
+        >>> writer: Writer = write_numpy
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).normal(size=(64, 64))
+        >>> writer(ssdnet.localize(image, detector="rx"), file)
+        >>> np.load(io.BytesIO(file.getvalue())).shape
+        (64, 64)
+    """
 
     def __call__(self, localization: Localization, file: BinaryIO) -> None:
         """Write `localization` to the open, seekable `file`."""
@@ -34,6 +49,22 @@ def write_together(writers: Mapping[Path, Writer], localization: Localization) -
 
     Raises:
         OutputError: a file could not be written; no temporary file is left.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.atomic import write_together
+        >>> from ssdnet.export.rasters import write_layers, write_map
+        >>> result = ssdnet.localize(np.random.default_rng(0).normal(size=(64, 64)), detector="rx")
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     folder = Path(name)
+        ...     try:
+        ...         write_together({folder / "a.tif": write_map, folder / "b.tif": write_layers}, result)
+        ...     except ValueError as error:
+        ...         print(error, list(folder.iterdir()))  # the map is not there either
+        there are no layers []
     """
     with contextlib.ExitStack() as temporary:
         complete: dict[Path, Path] = {}
@@ -56,6 +87,16 @@ def write_file(path: Path, data: bytes) -> None:
 
     Raises:
         OutputError: it could not be written; no temporary file is left.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ssdnet.export.atomic import write_file
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "new", "a.txt")
+        ...     write_file(path, b"complete")
+        ...     path.read_bytes(), len(list(path.parent.iterdir()))
+        (b'complete', 1)
     """
     with contextlib.ExitStack() as temporary, _explained(path):
         with _draft(path, temporary) as file:

@@ -20,6 +20,18 @@ def write_map(localization: Localization, file: BinaryIO) -> None:
     """Anomaly map: TIFF, one channel, float32, NaN = missing; deflated, which every reader knows.
 
     A floating point predictor would save another tenth, but ImageJ cannot read it.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.rasters import write_map
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).normal(size=(64, 64))
+        >>> result = ssdnet.localize(image, detector="rx")
+        >>> write_map(result, file)
+        >>> written = ssdnet.read_image(file.getvalue()).pixels[:, :, 0]
+        >>> bool((written == result.anomaly_map).all()), written.dtype.name
+        (True, 'float32')
     """
     import tifffile
 
@@ -34,14 +46,42 @@ def write_map(localization: Localization, file: BinaryIO) -> None:
 
 
 def write_mask(localization: Localization, file: BinaryIO) -> None:
-    """Mask: PNG, 8 bits, 255 inside a region and 0 elsewhere."""
+    """Mask: PNG, 8 bits, 255 inside a region and 0 elsewhere.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.rasters import write_mask
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> result = ssdnet.localize(image, detector="rx")
+        >>> write_mask(result, file)
+        >>> written = ssdnet.read_image(file.getvalue()).pixels[:, :, 0]
+        >>> np.unique(written).tolist(), bool(((written == 255) == result.mask).all())
+        ([0, 255], True)
+    """
     from PIL import Image
 
     Image.fromarray(np.where(localization.mask, np.uint8(255), np.uint8(0))).save(file, "PNG")
 
 
 def write_labels(localization: Localization, file: BinaryIO) -> None:
-    """Label image: PNG, 16 bits, the `id` of the region or 0."""
+    """Label image: PNG, 16 bits, the `id` of the region or 0.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.rasters import write_labels
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> result = ssdnet.localize(image, detector="rx")
+        >>> write_labels(result, file)
+        >>> written = ssdnet.read_image(file.getvalue()).pixels[:, :, 0]
+        >>> written.dtype.name, int((written == result.regions[0].id).sum()) == result.regions[0].area
+        ('uint16', True)
+    """
     from PIL import Image
 
     Image.fromarray(localization.labels.astype(np.uint16, copy=False)).save(file, "PNG")
@@ -51,6 +91,19 @@ def write_layers(localization: Localization, file: BinaryIO) -> None:
     """Layers: TIFF of three pages, normal, anomaly and noise, whose sum is the image; NaN = missing.
 
     Each page has the image's channels, and its name as `PageName` and `ImageDescription`.
+
+    Examples:
+        >>> import io
+        >>> from dataclasses import replace
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.rasters import write_layers
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> result = ssdnet.localize(image, detector="rx")  # has no layers, so we make one up
+        >>> write_layers(replace(result, normal=np.full((64, 64, 1), 120, np.float32)), file)
+        >>> pages = [ssdnet.read_image(file.getvalue(), page=page).pixels for page in (1, 2, 3)]
+        >>> bool((sum(pages) == result.image.pixels).all())
+        True
     """
     import tifffile
 

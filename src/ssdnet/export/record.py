@@ -27,8 +27,19 @@ SCHEMA_VERSION = "1"
 def record(localization: Localization) -> dict[str, Any]:
     """All of a result but its pixels, made of nothing but what JSON knows.
 
+    `Localization.to_dict` keeps it: ask there.
+
     JSON has no infinity and no NaN: an infinite number becomes the largest finite one of its sign, which
     keeps every comparison right, and NaN becomes None.
+
+    Examples:
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.record import record
+        >>> result = ssdnet.localize(np.random.default_rng(0).normal(size=(64, 64)), detector="rx", seed=3)
+        >>> data = record(result)
+        >>> data["schema_version"], data["detector"]["name"], data["seed"], data["input"]["width"]
+        ('1', 'rx', 3, 64)
     """
     image = localization.image
     outside = 0 if image.outside_roi is None else int(np.count_nonzero(image.outside_roi))
@@ -55,6 +66,9 @@ def record(localization: Localization) -> dict[str, Any]:
                 "outside_roi_pixels": outside,
             },
             "detector": {"name": localization.detector, "settings": localization.detector_settings},
+            "learned": [dataclasses.asdict(one) for one in localization.learned],
+            "itself": localization.itself,
+            "null_law": localization.null.to_dict(),
             "seed": localization.seed,
             "device": localization.device,
             "threads": localization.threads,
@@ -84,20 +98,46 @@ def _most_unusual(localization: Localization) -> dict[str, Any] | None:
 
 
 def to_json(data: object, *, indent: int | None = None) -> bytes:
-    """Strict JSON in UTF-8, on one line unless there is an `indent`."""
+    """Strict JSON in UTF-8, on one line unless there is an `indent`.
+
+    Examples:
+        >>> from ssdnet.export.record import to_json
+        >>> to_json({"pred_label": True, "bbox": (3, 4, 5, 6)})
+        b'{"pred_label": true, "bbox": [3, 4, 5, 6]}'
+    """
     text = json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False)
     # File names that are not UTF-8 come as lone surrogates; `\udc..` is how JSON itself spells those.
     return text.encode("utf-8", errors="backslashreplace")
 
 
 def write_json(localization: Localization, file: BinaryIO) -> None:
-    """Write the record."""
-    file.write(to_json(record(localization), indent=2) + b"\n")
+    """Write the record.
+
+    Examples:
+        >>> import io
+        >>> import json
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.record import write_json
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).normal(size=(64, 64))
+        >>> result = ssdnet.localize(image, detector="rx")
+        >>> write_json(result, file)
+        >>> json.loads(file.getvalue()) == result.to_dict()
+        True
+    """
+    file.write(to_json(localization.to_dict(), indent=2) + b"\n")
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Of this package and of what computes its results."""
+    """Of this package and of what computes its results.
+
+    Examples:
+        >>> import ssdnet
+        >>> from ssdnet.export.record import versions
+        >>> versions()["ssdnet"] == ssdnet.__version__, sorted(versions())
+        (True, ['numpy', 'python', 'scipy', 'ssdnet', 'torch'])
+    """
     return {
         "ssdnet": __version__,
         "torch": version("torch"),
@@ -108,7 +148,14 @@ def versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - settings may hold anything
-    """`value` in JSON's own types; what JSON cannot hold becomes text."""
+    """`value` in JSON's own types; what JSON cannot hold becomes text.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.export.record import plain
+        >>> plain({"scales": (np.float32(0.5), float("nan")), "names": {"b", "a"}, "device": np.dtype("u1")})
+        {'scales': [0.5, None], 'names': ['a', 'b'], 'device': 'uint8'}
+    """
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, str)):

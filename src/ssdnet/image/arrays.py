@@ -1,4 +1,4 @@
-"""Images that are in memory already: NumPy arrays, torch tensors, PIL images."""
+"""Images that are in memory already: NumPy arrays and what becomes one, torch tensors, PIL images."""
 
 from __future__ import annotations
 
@@ -23,15 +23,61 @@ if TYPE_CHECKING:
 
 
 def is_tensor(source: object) -> TypeIs[torch.Tensor]:
-    """Whether it is a torch tensor; does not import torch, for without it there are no tensors."""
+    """Whether it is a torch tensor; does not import torch, for without it there are no tensors.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> from ssdnet.image.arrays import is_tensor
+        >>> is_tensor(torch.zeros(3, 20, 30)), is_tensor(np.zeros((20, 30, 3)))
+        (True, False)
+    """
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.Tensor)
 
 
 def is_pil_image(source: object) -> TypeIs[PIL.Image.Image]:
-    """Whether it is a PIL image; does not import PIL, for without it there are no PIL images."""
+    """Whether it is a PIL image; does not import PIL, for without it there are no PIL images.
+
+    Examples:
+        >>> import PIL.Image
+        >>> from ssdnet.image.arrays import is_pil_image
+        >>> is_pil_image(PIL.Image.new("L", (30, 20))), is_pil_image("a.png")
+        (True, False)
+    """
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(source, pil.Image)
+
+
+def as_array(source: object) -> npt.NDArray[Any]:
+    """Nested lists of numbers, and anything that says itself how it is an array, as a NumPy array.
+
+    Raises:
+        UsageError: it is neither, or NumPy cannot make an array of it, as of rows of different lengths.
+
+    Examples:
+        >>> from ssdnet.errors import UsageError
+        >>> from ssdnet.image.arrays import as_array
+        >>> as_array([[0, 1, 2], [3, 4, 5]]).shape
+        (2, 3)
+        >>> try:
+        ...     as_array(7)
+        ... except UsageError as error:
+        ...     print(error)
+        int is not an image; give a path, bytes, ...
+    """
+    if isinstance(source, np.ndarray):
+        return source
+    kind = type(source).__name__
+    if not isinstance(source, (list, tuple)) and not hasattr(type(source), "__array__"):
+        raise UsageError(
+            f"{kind} is not an image; give a path, bytes, a NumPy array (H, W) or (H, W, C), nested lists of "
+            "numbers, a torch tensor (C, H, W) or a PIL image"
+        )
+    try:
+        return np.asarray(source)
+    except Exception as error:  # whatever an `__array__` of somebody else raises
+        raise UsageError(f"{kind}: NumPy cannot make an image of it: {error}") from error
 
 
 def plain_dtype(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -39,6 +85,14 @@ def plain_dtype(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     Raises:
         TypeError: not bool, integer or float of at most 64 bits.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.image.arrays import plain_dtype
+        >>> plain_dtype(np.array([1, 256], ">u2"))
+        array([  1, 256], dtype=uint16)
+        >>> plain_dtype(np.zeros(2, np.float16)).dtype.name
+        'float32'
     """
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
         raise TypeError(
@@ -59,6 +113,16 @@ def from_array(array: npt.NDArray[Any], limits: Limits) -> Decoded:
         UsageError: wrong dtype or number of dimensions, or no channels.
         ImageTooLargeError: see `Limits.check`.
         ImageTooSmallError: see `Limits.check`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.image.arrays import from_array
+        >>> from ssdnet.image.limits import Limits
+        >>> dead = np.zeros((20, 30), bool)
+        >>> dead[4, 5] = True
+        >>> decoded = from_array(np.ma.array(np.ones((20, 30)), mask=dead), Limits("array", None))
+        >>> decoded.pixels.shape, int((~decoded.opaque).sum())
+        ((20, 30, 1), 1)
     """
     if array.ndim not in (2, 3):
         raise UsageError(
@@ -91,6 +155,14 @@ def from_tensor(tensor: torch.Tensor, limits: Limits) -> Decoded:
         UsageError: wrong dtype or number of dimensions, or no channels.
         ImageTooLargeError: see `Limits.check`.
         ImageTooSmallError: see `Limits.check`.
+
+    Examples:
+        >>> import torch
+        >>> from ssdnet.image.arrays import from_tensor
+        >>> from ssdnet.image.limits import Limits
+        >>> decoded = from_tensor(torch.zeros(3, 20, 30, dtype=torch.bfloat16), Limits("tensor", None))
+        >>> decoded.pixels.shape, decoded.pixels.dtype.name
+        ((20, 30, 3), 'float32')
     """
     if tensor.ndim not in (2, 3):
         raise UsageError(
@@ -120,6 +192,14 @@ def from_pil_image(image: PIL.Image.Image, limits: Limits) -> Decoded:
         ImageReadError: it cannot be loaded, or is of a mode without a meaning as grey or colour.
         ImageTooLargeError: see `Limits.check`.
         ImageTooSmallError: see `Limits.check`.
+
+    Examples:
+        >>> import PIL.Image
+        >>> from ssdnet.image.arrays import from_pil_image
+        >>> from ssdnet.image.limits import Limits
+        >>> decoded = from_pil_image(PIL.Image.new("LA", (30, 20), (128, 0)), Limits("PIL image", None))
+        >>> decoded.pixels.shape, bool(decoded.opaque.any())  # grey, and all of it transparent
+        ((20, 30, 1), False)
     """
     limits.check(image.height, image.width)
     try:
@@ -143,6 +223,13 @@ def pixels_of(image: PIL.Image.Image) -> Decoded:
     Raises:
         ValueError: a mode that cannot be converted to RGB.
         Exception: whatever Pillow raises for a damaged file.
+
+    Examples:
+        >>> import PIL.Image
+        >>> from ssdnet.image.arrays import pixels_of
+        >>> decoded = pixels_of(PIL.Image.new("YCbCr", (30, 20)))
+        >>> decoded.pixels.shape, decoded.notes
+        ((20, 30, 3), ('colours were converted from YCbCr to RGB',))
     """
     image.load()
     notes: tuple[str, ...] = ()

@@ -7,7 +7,17 @@ _SCAN = 0xDA
 
 
 def pixels(data: bytes) -> int:
-    """Rows times columns from the frame header; 0 when there is none."""
+    """Rows times columns from the frame header; 0 when there is none.
+
+    Examples:
+        >>> import io
+        >>> import PIL.Image
+        >>> from ssdnet.image import jpeg
+        >>> file = io.BytesIO()
+        >>> PIL.Image.new("L", (30, 20)).save(file, "JPEG")
+        >>> jpeg.pixels(file.getvalue()), jpeg.pixels(b"something else")
+        (600, 0)
+    """
     at = 2
     while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] != _SCAN:
         marker = data[at + 1]

@@ -19,7 +19,19 @@ million channels nor a crowd of planes gets past the limit on pixels."""
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits for one image, and its name for the message."""
+    """The limits for one image, and its name for the message.
+
+    Examples:
+        >>> from ssdnet.errors import ImageTooLargeError
+        >>> from ssdnet.image.limits import Limits
+        >>> limits = Limits("scan.tif", max_pixels=10_000)
+        >>> limits.check(rows=100, columns=100)
+        >>> try:
+        ...     limits.check(rows=100, columns=101)
+        ... except ImageTooLargeError as error:
+        ...     print(error)
+        scan.tif: 101 × 100 pixels (width × height) are 10,100 pixels, more than the limit of 10,000; ...
+    """
 
     name: str
     max_pixels: int | None

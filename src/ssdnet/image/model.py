@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ssdnet.frozen import ReadOnly
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,8 +19,20 @@ IN_MEMORY = frozenset({"array", "tensor", "PIL image", "bytes"})
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
-    """Pixels as they were stored, upright, and which of them are valid. Both arrays are read-only."""
+class Image(ReadOnly):
+    """Pixels as they were stored, upright, and which of them are valid. All arrays are read-only.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet import read_image
+        >>> values = np.ones((20, 30, 3), np.float32)
+        >>> values[4, 5, 0] = np.nan
+        >>> image = read_image(values)
+        >>> image.height, image.width, image.channels, image.name
+        (20, 30, 3, 'array')
+        >>> bool(image.valid[4, 5]), int((~image.valid).sum())
+        (False, 1)
+    """
 
     pixels: npt.NDArray[Any] = field(repr=False)
     """`(H, W, C)` of the stored dtype: bool (1 bit), an integer of 8 to 64 bits, float32 or float64. Grey has
@@ -61,7 +75,16 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a decoder makes of its source: colour and alpha apart, not turned yet."""
+    """What a decoder makes of its source: colour and alpha apart, not turned yet.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.image.model import Decoded
+        >>> from ssdnet.image.orientation import upright
+        >>> lying = Decoded(np.zeros((20, 30, 3), np.uint8), orientation=6)
+        >>> upright(lying.pixels, lying.orientation).shape, lying.opaque is None
+        ((30, 20, 3), True)
+    """
 
     pixels: npt.NDArray[Any]
     """`(H, W, C)`, shared with nobody."""

@@ -17,6 +17,13 @@ def upright(array: npt.NDArray[Any], orientation: object) -> npt.NDArray[Any]:
     Args:
         array: as stored.
         orientation: 1 to 8 as in TIFF 6.0; anything else counts as 1, as in every viewer.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.image.orientation import upright
+        >>> stored = np.array([[1, 2, 3], [4, 5, 6]])
+        >>> upright(stored, 6)  # of a camera that was turned: a quarter clockwise
+        array([[4, 1], [5, 2], [6, 3]])
     """
     if orientation not in range(2, 9):
         return array

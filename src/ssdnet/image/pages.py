@@ -19,6 +19,17 @@ def choose_page(name: str, wanted: int | None, count: int, word: str = "page") -
 
     Raises:
         PageNotFoundError: no such page.
+
+    Examples:
+        >>> from ssdnet.errors import PageNotFoundError
+        >>> from ssdnet.image.pages import choose_page
+        >>> choose_page("stack.tif", None, count=3)
+        (1, ('the file has 3 pages; page 1 was read (choose with --page)',))
+        >>> try:
+        ...     choose_page("stack.tif", 4, count=3)
+        ... except PageNotFoundError as error:
+        ...     print(error)
+        stack.tif: there is no page 4; it has 3 pages
     """
     if wanted is None:
         many = f"the file has {count} {word}s; {word} 1 was read (choose with --page)"

@@ -62,6 +62,17 @@ def decode(data: bytes, page: int | None, limits: Limits) -> Decoded:
         ImageTooSmallError: see `Limits.check`.
         PageNotFoundError: no such page.
         Exception: whatever the libraries raise for a damaged file.
+
+    Examples:
+        >>> import io
+        >>> import PIL.Image
+        >>> from ssdnet.image.limits import Limits
+        >>> from ssdnet.image.pillow import decode
+        >>> file, frames = io.BytesIO(), [PIL.Image.new("L", (30, 20), grey) for grey in (10, 200)]
+        >>> frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+        >>> decoded = decode(file.getvalue(), 2, Limits("two.gif", None))
+        >>> decoded.page, decoded.page_count, decoded.pixels.shape[:2]
+        (2, 2, (20, 30))
     """
     import PIL.Image
 

@@ -13,7 +13,15 @@ _COLOUR_TYPE = 25
 
 
 def is_deep(data: bytes) -> bool:
-    """Whether it has 16 bits a channel."""
+    """Whether it has 16 bits a channel.
+
+    Examples:
+        >>> import imagecodecs
+        >>> import numpy as np
+        >>> from ssdnet.image.png import is_deep
+        >>> [is_deep(imagecodecs.png_encode(np.zeros((20, 30, 3), dtype))) for dtype in (np.uint8, np.uint16)]
+        [False, True]
+    """
     return data[_BIT_DEPTH] == 16
 
 
@@ -22,6 +30,15 @@ def decode(data: bytes) -> Decoded:
 
     Raises:
         imagecodecs.PngError: damaged or cut short.
+
+    Examples:
+        >>> import imagecodecs
+        >>> import numpy as np
+        >>> from ssdnet.image import png
+        >>> colours = np.full((20, 30, 3), 40_000, np.uint16)
+        >>> decoded = png.decode(imagecodecs.png_encode(colours))
+        >>> bool((decoded.pixels == colours).all()), decoded.pixels.dtype.name
+        (True, 'uint16')
     """
     import imagecodecs
 
@@ -32,7 +49,21 @@ def decode(data: bytes) -> Decoded:
 
 
 def exif(data: bytes) -> bytes:
-    """The EXIF block, empty when there is none; it may stand after the pixels."""
+    """The EXIF block, empty when there is none; it may stand after the pixels.
+
+    Examples:
+        >>> import io
+        >>> import PIL.Image
+        >>> from ssdnet.image import png
+        >>> from ssdnet.image.orientation import TAG
+        >>> lying, file = PIL.Image.Exif(), io.BytesIO()
+        >>> lying[TAG] = 6
+        >>> PIL.Image.new("L", (30, 20)).save(file, "PNG", exif=lying)
+        >>> read = PIL.Image.Exif()
+        >>> read.load(png.exif(file.getvalue()))
+        >>> read[TAG]
+        6
+    """
     at = _FIRST_CHUNK
     while at + 8 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")

@@ -19,6 +19,13 @@ def decode(data: bytes) -> npt.NDArray[np.uint16] | None:
 
     Raises:
         ValueError: cut short, or a value above the maximum of the file.
+
+    Examples:
+        >>> from ssdnet.image import pnm
+        >>> pnm.decode(b"P2 3 1 1000 0 500 1000").ravel()  # to the file's own maximum, not scaled
+        array([   0,  500, 1000], dtype=uint16)
+        >>> pnm.decode(b"P2 3 1 255 0 128 255") is None  # Pillow reads these well
+        True
     """
     header = _HEADER.match(data)
     if header is None:

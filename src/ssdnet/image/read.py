@@ -18,6 +18,7 @@ from ssdnet.image import arrays
 from ssdnet.image.limits import DEFAULT_MAX_PIXELS, Limits
 from ssdnet.image.model import Decoded, Image
 from ssdnet.image.orientation import upright
+from ssdnet.settings import check_page
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
-    Source: TypeAlias = File | npt.NDArray[Any] | torch.Tensor | PIL.Image.Image | Image
+    Source: TypeAlias = File | npt.ArrayLike | torch.Tensor | PIL.Image.Image | Image
 
 STANDARD_INPUT = "-"
 
@@ -51,7 +52,8 @@ def read_image(
 
     Args:
         source: a path; bytes of a file; `"-"` for standard input; a NumPy array `(H, W)` or `(H, W, C)`; a
-            torch tensor `(C, H, W)` or `(H, W)` on any device; a PIL image; or an `Image`.
+            torch tensor `(C, H, W)` or `(H, W)` on any device; a PIL image; an `Image`; or what NumPy makes
+            such an array of: nested lists of numbers, and objects with `__array__` (xarray, pandas).
         roi: region of interest, any of the same, of the same height and width; pixels outside it are
             missing. Inside is where any of its channels is neither 0 nor NaN; but of integers with more than
             two different values (a JPEG, or soft edges) where any is above half of their maximum, with a note
@@ -78,8 +80,7 @@ def read_image(
         >>> image.pixels.shape, image.pixels.dtype.name
         ((20, 30, 1), 'uint16')
     """
-    if page is not None and page < 1:
-        raise UsageError(f"page {page!r}: pages are counted from 1")
+    page = check_page(page)
     if max_pixels is not None and max_pixels < 1:
         raise UsageError(f"max_pixels {max_pixels!r}: give a positive number, or None for no limit")
     if isinstance(source, str) and isinstance(roi, str) and source == roi == STANDARD_INPUT:
@@ -153,26 +154,35 @@ def _read(source: Source, page: int | None, max_pixels: int | None) -> Image:
     elif arrays.is_tensor(source):
         name = "tensor"
         decoded = arrays.from_tensor(source, Limits(name, max_pixels))
-    elif isinstance(source, np.ndarray):
-        name = "array"
-        decoded = arrays.from_array(source, Limits(name, max_pixels))
     else:
-        raise UsageError(
-            f"{type(source).__name__} is not an image; "
-            "give a path, bytes, a NumPy array (H, W) or (H, W, C), a torch tensor (C, H, W) or a PIL image"
-        )
+        name = "array"
+        decoded = arrays.from_array(arrays.as_array(source), Limits(name, max_pixels))
     if page not in (None, decoded.page):
         raise PageNotFoundError(f"{name}: there is no page {page}; what is in memory is page {decoded.page}")
     return _finish(decoded, name, None, _digest(decoded))
 
 
 def is_url(name: str) -> bool:
-    """Whether a path is rather the address of something in a network."""
+    """Whether a path is rather the address of something in a network.
+
+    Examples:
+        >>> from ssdnet.image.read import is_url
+        >>> is_url("https://example.org/a.png"), is_url("scans/a.png")
+        (True, False)
+    """
     return re.match(r"(https?|s?ftp|s3|gs)://", name, re.IGNORECASE) is not None
 
 
 def why_missing(name: str) -> str:
-    """What to tell about a path where there is nothing."""
+    """What to tell about a path where there is nothing.
+
+    Examples:
+        >>> from ssdnet.image.read import why_missing
+        >>> why_missing("scans/a.png")
+        'there is no such file; check the path'
+        >>> why_missing("https://example.org/a.png")
+        'download it first: ssdnet never uses the network'
+    """
     if is_url(name):
         return "download it first: ssdnet never uses the network"
     return "there is no such file; check the path"
@@ -215,7 +225,10 @@ def _from_bytes(data: bytes, name: str, path: Path | None, page: int | None, max
 def _finish(decoded: Decoded, name: str, path: Path | None, sha256: str) -> Image:
     """Turn the image upright, mark what is not finite as missing, and make both arrays read-only."""
     pixels = np.ascontiguousarray(upright(decoded.pixels, decoded.orientation))
-    valid = np.isfinite(pixels).all(axis=2)
+    valid = np.ones(pixels.shape[:2], dtype=bool)
+    if pixels.dtype.kind == "f":
+        for channel in range(pixels.shape[2]):
+            valid &= np.isfinite(pixels[:, :, channel])
     if decoded.opaque is not None:
         valid &= upright(decoded.opaque, decoded.orientation)
     pixels.setflags(write=False)

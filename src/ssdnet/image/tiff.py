@@ -60,6 +60,19 @@ def decode(data: bytes, page: int | None, limits: Limits) -> Decoded:
         ImageTooSmallError: see `Limits.check`.
         PageNotFoundError: no such page.
         Exception: whatever the libraries raise for a damaged file.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import tifffile
+        >>> from ssdnet.image.limits import Limits
+        >>> from ssdnet.image.tiff import decode
+        >>> file, pages = io.BytesIO(), np.zeros((3, 20, 30), np.uint16)
+        >>> pages[1] = 40_000
+        >>> tifffile.imwrite(file, pages, photometric="minisblack")
+        >>> decoded = decode(file.getvalue(), 2, Limits("stack.tif", None))
+        >>> decoded.page, decoded.page_count, int(decoded.pixels.min())
+        (2, 3, 40000)
     """
     import tifffile
 

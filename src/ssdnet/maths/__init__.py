@@ -10,6 +10,7 @@
 | `patch_components` | how unusual each patch is among all patches |
 | `edges` | positions that see less are compared with their own kind |
 | `smoothing` | separable filters over what is known |
+| `parallel` | large pieces of work done side by side |
 | `lines` | averages along lines |
 | `fusion` | one map from several |
 """

@@ -11,9 +11,19 @@ _SMALLEST = 1e-12
 """Squared distances below this are this: the logarithm of none is not a number."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RobustGaussian:
-    """A Gaussian of the central part of some samples, shrunk towards independent features."""
+    """A Gaussian of the central part of some samples, shrunk towards independent features.
+
+    >>> samples = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    >>> samples[:50] += 20.0  # a defect, which must not say what is usual
+    >>> usual = RobustGaussian.fit(samples, torch.ones(500), trim=0.25, rounds=2, shrinkage=0.1)
+    >>> bool(usual.mean.abs().max() < 0.5)
+    True
+    >>> distance = usual.log_distance(samples)
+    >>> bool(distance[:50].min() > distance[50:].max())
+    True
+    """
 
     mean: torch.Tensor
     """`(D,)`."""
@@ -41,7 +51,7 @@ class RobustGaussian:
             whitening = _whitening(covariance, shrinkage)
             if round_ < rounds:
                 distance = (centred @ whitening).square_().sum(-1)
-                limit = distance.sort().values[math.ceil((1 - trim) * len(distance)) - 1]
+                limit = distance.kthvalue(max(1, math.ceil((1 - trim) * len(distance)))).values
                 kept = weight * (distance <= limit)
         return cls(mean, whitening)
 
@@ -65,7 +75,12 @@ def _whitening(covariance: torch.Tensor, shrinkage: float) -> torch.Tensor:
 
 
 def principal_components(centred: torch.Tensor, count: int) -> torch.Tensor:
-    """`(D, min(count, D, N))` orthonormal directions in which `(N, D)` samples vary most, largest first."""
+    """`(D, min(count, D, N))` orthonormal directions in which `(N, D)` samples vary most, largest first.
+
+    >>> direction = principal_components(torch.tensor([[3.0, 4.0], [-3.0, -4.0]]), 1)
+    >>> [round(part, 2) for part in direction[:, 0].abs().tolist()]
+    [0.6, 0.8]
+    """
     # The smaller of the two Gram matrices, in float64: small, and not every device has float64.
     wide = centred.shape[1] > centred.shape[0]
     gram = centred @ centred.T if wide else centred.T @ centred

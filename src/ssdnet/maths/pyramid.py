@@ -2,7 +2,8 @@
 
 Grids: each level of the pyramid has half the rows and columns of the one before, rounded up. Its first
 sample lies at 0.5 of the finer grid where that has an even number of samples, and at 0 where it has an odd
-number, so that every grid is its own mirror image.
+number, so that every grid is its own mirror image. The grids are those of the whole image, whatever part of
+it is looked at: a window that begins at a multiple of `2**(levels - 1)` has the samples of the whole.
 """
 
 from __future__ import annotations
@@ -12,83 +13,148 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
-from ssdnet.maths.grids import Axis, resample
+from ssdnet.maths.smoothing import gaussian_taps, separable_filter
+from ssdnet.maths.window import Window
+
+_TINY = torch.finfo(torch.float32).tiny
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
-    """One scale of the image pyramid."""
+    """One scale of the image pyramid.
+
+    >>> known = torch.ones(4, 4, dtype=torch.bool)
+    >>> known[0, 0] = False
+    >>> coarse = pyramid(torch.ones(1, 4, 4), known, 2)[1]
+    >>> coarse.window.size, bool(coarse.known[0, 0, 0, 0] < coarse.known[0, 0, 1, 1])
+    ((2, 2), True)
+    """
 
     pixels: torch.Tensor
     """`(1, C, h, w)`, missing pixels filled in."""
     known: torch.Tensor
     """`(1, 1, h, w)`, the share of the support that was not missing, in [0, 1]."""
+    window: Window
+    """Which of the samples of this scale of the whole image they are."""
 
 
 def level_count(height: int, width: int, *, smallest: int = 32, most: int = 7) -> int:
-    """How many octaves to look at: until the shorter side is about `smallest` pixels, at least two."""
+    """How many octaves to look at: until the shorter side is about `smallest` pixels, at least two.
+
+    >>> level_count(256, 300), level_count(16, 16)
+    (4, 2)
+    """
     count = 1
     while count < most and round(min(height, width) / 2**count) >= smallest:
         count += 1
     return max(count, 2)
 
 
-def pyramid(pixels: torch.Tensor, valid: torch.Tensor, levels: int) -> list[Level]:
-    """Halve the image again and again over its known pixels, and fill missing ones from coarser levels.
+def pyramid(
+    pixels: torch.Tensor, valid: torch.Tensor, levels: int, window: Window | None = None, *, near: int = 2
+) -> list[Level]:
+    """Halve the image again and again over its known pixels, and fill in missing ones.
+
+    A missing pixel close to known ones is filled with their mean, so that what is far away has no part in it;
+    the others from the next coarser level.
 
     Args:
-        pixels: `(C, H, W)` float32; values where `valid` is False are not used.
-        valid: `(H, W)` bool, True somewhere.
+        pixels: `(C, h, w)` float32; values where `valid` is False are not used.
+        valid: `(h, w)` bool.
         levels: how many scales to return.
+        window: where these pixels lie in the image, which begins at multiples of `2**(levels - 1)`; None =
+            all.
+        near: how far known pixels are close, pixels of their scale: as far as a filter looks.
 
     Returns:
         `levels` scales, finest first. They do not depend on the values of missing pixels.
+
+    >>> scales = pyramid(torch.ones(3, 20, 30), torch.ones(20, 30, dtype=torch.bool), 3)
+    >>> [tuple(scale.pixels.shape) for scale in scales]
+    [(1, 3, 20, 30), (1, 3, 10, 15), (1, 3, 5, 8)]
     """
+    place = Window.whole((valid.shape[0], valid.shape[1])) if window is None else window
+    complete = bool(valid.all())
     known = valid[None, None].to(pixels.dtype)
-    values = torch.where(valid, pixels, 0)[None]
-    scales = [Level(values, known)]
+    values = pixels[None] if complete else torch.where(valid, pixels, 0)[None]
+    scales = [Level(values, known, place)]
     # Go on until nothing is missing, so that a hole of any size can be filled.
-    while len(scales) < levels or bool((known == 0).any()):
-        weight = _halve(known)
-        values = _halve(values * known) / weight.clamp_min(torch.finfo(weight.dtype).tiny)
-        known = weight
-        scales.append(Level(values, known))
+    while len(scales) < levels or (bool((known == 0).any()) and max(place.size) > 1):
+        weight = _halve(known, place)
+        values = _halve(values if complete else values * known, place) / weight.clamp_min(_TINY)
+        complete = False  # beyond the edge nothing is known
+        known, place = weight, place.halved()
+        scales.append(Level(values, known, place))
     filled = [scales[-1]]
-    for finer in reversed(scales[:-1]):
-        filled.append(_fill(finer, filled[-1].pixels))
+    for number in range(len(scales) - 2, -1, -1):
+        filled.append(_fill(scales[number], filled[-1].pixels, near))
     return filled[::-1][:levels]
 
 
-def _fill(level: Level, coarser: torch.Tensor) -> Level:
+def _fill(level: Level, coarser: torch.Tensor, near: int) -> Level:
+    """Give missing pixels the mean of the known ones close by, or what the next scale has there."""
     missing = level.known == 0
     if not bool(missing.any()):
         return level
-    vertical, horizontal = (
-        Axis.between([fine, coarse], coarser.device)
-        for fine, coarse in zip(level.known.shape[-2:], coarser.shape[-2:], strict=True)
-    )
-    smooth = resample(coarser[0].permute(1, 2, 0), vertical, horizontal).permute(2, 0, 1)[None]
-    return Level(torch.where(missing, smooth, level.pixels), level.known)
+    present = (~missing).to(coarser.dtype)
+    taps = gaussian_taps(near, near / 2)
+    around = F.pad(torch.cat([torch.where(missing, 0, level.pixels), present], dim=1), (near,) * 4)
+    *means, share = separable_filter(around, taps)[0]
+    close = torch.stack(means)[None] / share.clamp_min(_TINY)
+    smooth = torch.where(share > 0, close, upsample(coarser, level.window))
+    return Level(torch.where(missing, smooth, level.pixels), level.known, level.window)
 
 
-def _halve(x: torch.Tensor) -> torch.Tensor:
+def upsample(values: torch.Tensor, finer: Window) -> torch.Tensor:
+    """`(1, C, h', w')` of the scale before the one of `(1, C, h, w)`, linearly between its samples.
+
+    Args:
+        values: of the coarser scale, of `finer.halved()`.
+        finer: which samples of the finer scale.
+
+    >>> upsample(torch.tensor([[[[0.0, 1.0]]]]), Window.whole((1, 4))).flatten().tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    begins = finer.top % 2, finer.left % 2
+    for axis, (full, size, odd) in enumerate(zip(finer.shape, finer.size, begins, strict=True)):
+        if full == 1:
+            continue
+        even = full % 2 == 0
+        count = values.shape[2 + axis]
+        wanted = 2 * count if even else 2 * count - 1
+        shape = list(values.shape[2:])
+        shape[axis] = wanted
+        values = F.interpolate(values, shape, mode="bilinear", align_corners=not even)
+        if wanted < odd + size:  # of an odd grid a window may end on the sample between
+            values = torch.cat([values, values.narrow(2 + axis, wanted - 1, 1)], dim=2 + axis)
+        values = values.narrow(2 + axis, odd, size)
+    return values
+
+
+def _halve(x: torch.Tensor, window: Window) -> torch.Tensor:
     """Smooth and keep every second sample of `(1, C, h, w)`; zeros lie beyond the edge.
 
     Four taps (1, 3, 3, 1) where the size is even and three (1, 2, 1) where it is odd: its own mirror image.
     """
-    for axis in (-2, -1):
-        size = x.shape[axis]
-        taps = (1, 3, 3, 1) if size % 2 == 0 else (1, 2, 1)
-        padded = F.pad(x, (1, 1, 0, 0) if axis == -1 else (0, 0, 1, 1))
-        count = (size + 1) // 2
-        shifted = [padded.narrow(axis, start, 2 * count - 1) for start in range(len(taps))]
-        every_second = [part[:, :, ::2] if axis == -2 else part[:, :, :, ::2] for part in shifted]
-        x = torch.stack([part * (tap / sum(taps)) for tap, part in zip(taps, every_second, strict=True)]).sum(
-            0
-        )
+    for axis, start, full in ((-2, window.top, window.shape[0]), (-1, window.left, window.shape[1])):
+        # Before a window that begins between two coarser samples nothing is known either.
+        before = 1 + start % 2
+        count = (x.shape[axis] + before) // 2
+        wide = full % 2 == 0
+        after = 2 * count + (2 if wide else 1) - (x.shape[axis] + before)
+        padded = F.pad(x, (before, after, 0, 0) if axis == -1 else (0, 0, before, after))
+        taps = [padded.narrow(axis, start, 2 * count - 1) for start in range(4 if wide else 3)]
+        taps = [part[:, :, ::2] if axis == -2 else part[:, :, :, ::2] for part in taps]
+        middle = taps[1] + taps[2] if wide else taps[1]
+        outer = taps[0] + taps[-1]
+        x = outer.add_(middle, alpha=3.0 if wide else 2.0).mul_(1 / 8 if wide else 1 / 4)
     return x
 
 
 def pad(x: torch.Tensor, margin: int) -> torch.Tensor:
-    """Continue `(1, C, h, w)` beyond its edges by reflection, or by its last values where it is too small."""
+    """Continue `(1, C, h, w)` beyond its edges by reflection, or by its last values where it is too small.
+
+    >>> pad(torch.tensor([[[[1.0, 2.0, 3.0]] * 3]]), 1)[0, 0, 0].tolist()
+    [2.0, 1.0, 2.0, 3.0, 2.0]
+    """
     return F.pad(x, (margin,) * 4, mode="reflect" if min(x.shape[-2:]) > margin else "replicate")

@@ -18,20 +18,41 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
+from ssdnet.maths.edges import Seen
 from ssdnet.maths.grids import Axis, resample
 from ssdnet.maths.pyramid import pad, pyramid
 from ssdnet.maths.sampling import STRIP_POSITIONS, central_grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ssdnet.maths.pyramid import Level
+    from ssdnet.maths.window import Window
     from ssdnet.progress import Progress
 
+_CENTRE_SAMPLES = 1 << 14
+"""Positions whose median says what the usual response is."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class FeatureMaps:
-    """Features of an image on the grid of its first halving, kept at the resolution of each level."""
+    """Features of an image on the grid of its first halving, kept at the resolution of each level.
+
+    >>> from ssdnet.progress import silent
+    >>> image = torch.rand(1, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> _, (maps,) = RandomFeatures.fit(
+    ...     [image],
+    ...     [torch.ones(32, 40, dtype=torch.bool)],
+    ...     levels=2,
+    ...     orbits=1,
+    ...     kernel_size=3,
+    ...     pool=1,
+    ...     generator=torch.Generator().manual_seed(0),
+    ...     progress=silent,
+    ... )
+    >>> tuple(maps.known.shape), tuple(maps.at(torch.tensor([0, 5]), torch.tensor([3])).shape)
+    ((16, 20), (2, 1, 16))
+    """
 
     levels: tuple[torch.Tensor, ...]
     """One `(h, w, K)` map a level; 0 is the level's median."""
@@ -41,8 +62,8 @@ class FeatureMaps:
     """`(H', W')` of the common grid: the share of its pixels that was not missing, in [0, 1]."""
     support: torch.Tensor
     """`(H', W')` of the common grid: the same for all that the features of a position look at."""
-    reach: int
-    """How many positions of the common grid from the edge its features still look beyond it."""
+    window: Window
+    """Which positions of the common grid they are."""
     to_pixels: tuple[Axis, Axis]
     """Where the image's pixels lie in the common grid, along rows and columns."""
 
@@ -63,6 +84,10 @@ class FeatureMaps:
             rows = slice(start, min(start + step, height))
             yield rows, self.at(torch.arange(rows.start, rows.stop, device=self.known.device), columns)
 
+    def seen(self, logarithm: torch.Tensor) -> Seen:
+        """Log distances of its positions with how much each saw."""
+        return Seen(logarithm, self.known, self.support)
+
 
 def dihedral_kernels(orbits: int, channels: int, size: int, generator: torch.Generator) -> torch.Tensor:
     """Random kernels together with all their flips and quarter turns.
@@ -78,6 +103,13 @@ def dihedral_kernels(orbits: int, channels: int, size: int, generator: torch.Gen
 
     Returns:
         `(8 * orbits, channels, size, size)` float32, each of norm 1.
+
+    >>> kernels = dihedral_kernels(2, 3, 5, torch.Generator().manual_seed(0))
+    >>> tuple(kernels.shape)
+    (16, 3, 5, 5)
+    >>> turned = kernels.rot90(1, (-2, -1))
+    >>> all(any(torch.equal(one, other) for other in kernels) for one in turned)
+    True
     """
     drawn = torch.randn(orbits, channels, size, size, generator=generator)
     drawn /= drawn.flatten(1).norm(dim=1)[:, None, None, None]
@@ -85,97 +117,205 @@ def dihedral_kernels(orbits: int, channels: int, size: int, generator: torch.Gen
     return torch.cat([image for kernel in turned for image in (kernel, kernel.flip(-1))])
 
 
-def feature_maps(
-    pixels: torch.Tensor,
-    valid: torch.Tensor,
-    *,
-    levels: int,
-    orbits: int,
-    kernel_size: int,
-    pool: int,
-    generator: torch.Generator,
-    progress: Progress,
-) -> FeatureMaps:
+@dataclass(frozen=True, eq=False)
+class RandomFeatures:
     """Rectified random convolutions of each level of the pyramid, pooled over what is known.
 
-    Args:
-        pixels: `(C, H, W)` float32, centred; values where `valid` is False are not used.
-        valid: `(H, W)` bool, True somewhere.
-        levels: number of octaves.
-        orbits: `8 * orbits` kernels a level.
-        kernel_size: side of a kernel, pixels of its level, odd.
-        pool: radius of the averaging box, pixels of its level.
-        generator: draws the kernels.
-        progress: called before each level.
+    >>> from ssdnet.maths.window import Window
+    >>> from ssdnet.progress import silent
+    >>> image = torch.rand(1, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> known = torch.ones(32, 40, dtype=torch.bool)
+    >>> features, (maps,) = RandomFeatures.fit(
+    ...     [image],
+    ...     [known],
+    ...     levels=2,
+    ...     orbits=1,
+    ...     kernel_size=3,
+    ...     pool=1,
+    ...     generator=torch.Generator().manual_seed(0),
+    ...     progress=silent,
+    ... )
+    >>> again, _ = features.of(image, known, Window.whole((32, 40)))
+    >>> torch.allclose(again.levels[1], maps.levels[1], atol=1e-5)
+    True
     """
-    scales = pyramid(pixels, valid, max(levels, 2))
-    maps, shares = [], []
-    for index, scale in enumerate(scales[:levels]):
-        progress(index / levels, "features")
-        kernels = dihedral_kernels(orbits, pixels.shape[0], kernel_size, generator).to(pixels.device)
-        responses, share = _pooled_responses(scale, kernels, pool, halve=index == 0)
-        maps.append(responses)
-        shares.append(share)
-    sizes = [tuple(scale.known.shape[-2:]) for scale in scales]
-    axes = []
-    for index in range(levels):
-        path = sizes[1 : max(index, 1) + 1]
-        axes.append(
-            (
-                Axis.between([height for height, _ in path], pixels.device),
-                Axis.between([width for _, width in path], pixels.device),
-            )
-        )
-    support = [resample(share, *across)[:, :, 0] for share, across in zip(shares, axes, strict=True)]
+
+    kernels: tuple[torch.Tensor, ...]
+    """For each level `(K, C, k, k)`."""
+    centres: tuple[torch.Tensor, ...]
+    """For each level `(K,)`, the median of the pooled responses."""
+    pool: int
+    """Radius of the averaging box, pixels of its level."""
+
+    @property
+    def reach(self) -> int:
+        """How many positions of the common grid from the edge features still look beyond it."""
+        return math.ceil((self._margin + 1) * 2.0 ** (len(self.kernels) - 2))
+
+    @property
+    def halo(self) -> int:
+        """Pixels of context that a window needs."""
+        # As in `PatchModel.halo`; a response with no known pixel under its kernel does not count.
+        return int(2 ** (self._scales - 1)) * (self._margin + 2 * self._near + 1 + 2 + 1)
+
+    @property
+    def _margin(self) -> int:
+        """How far filters and pooling look beyond a position, pixels of their level."""
+        return int(self.kernels[0].shape[-1]) // 2 + self.pool
+
+    @property
+    def _near(self) -> int:
+        """How far a missing pixel under a kernel is from a known one, at most, pixels of their level."""
+        return int(self.kernels[0].shape[-1]) - 1
+
+    @property
+    def _scales(self) -> int:
+        return max(2, len(self.kernels))
+
+    @classmethod
+    def fit(
+        cls,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        levels: int,
+        orbits: int,
+        kernel_size: int,
+        pool: int,
+        generator: torch.Generator,
+        progress: Progress,
+    ) -> tuple[RandomFeatures, list[FeatureMaps]]:
+        """Draw the kernels, and learn the usual responses of one image or of several of one surface.
+
+        Args:
+            pixels: `(C, H, W)` float32 each, centred; values where `valid` is False are not used.
+            valid: `(H, W)` bool each, True somewhere.
+            levels: number of octaves.
+            orbits: `8 * orbits` kernels a level.
+            kernel_size: side of a kernel, pixels of its level, odd.
+            pool: see the field.
+            generator: draws the kernels.
+            progress: called before each level.
+
+        Returns:
+            What was learned, and the features of each image.
+        """
+        count = max(levels, 2)
+        near = kernel_size - 1
+        images = [pyramid(image, known, count, near=near) for image, known in zip(pixels, valid, strict=True)]
+        kernels, centres = [], []
+        maps: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in images]
+        for index in range(levels):
+            progress(index / levels, "features")
+            drawn = dihedral_kernels(orbits, len(pixels[0]), kernel_size, generator).to(pixels[0].device)
+            pooled = [_pooled(scales[index], drawn, pool, halve=index == 0) for scales in images]
+            kernels.append(drawn)
+            centres.append(_centre(pooled))
+            for own, (total, share) in zip(maps, pooled, strict=True):
+                own.append((_centred(total, share, centres[-1]), share))
+        features = cls(tuple(kernels), tuple(centres), pool)
+        return features, [_maps(scales, own) for scales, own in zip(images, maps, strict=True)]
+
+    def of(self, pixels: torch.Tensor, valid: torch.Tensor, window: Window) -> tuple[FeatureMaps, Window]:
+        """The features of a window, and which part of it begins where the grids do.
+
+        Args:
+            pixels: `(C, h, w)` float32 of a window with its context.
+            valid: `(h, w)` bool.
+            window: where they lie in the image.
+        """
+        place = window.aligned(2 ** (self._scales - 1))
+        inside = place.within(window)
+        part, known = pixels[:, inside[0], inside[1]], valid[inside]
+        scales = pyramid(part, known, self._scales, place, near=self._near)
+        own = []
+        for index, (kernels, centre) in enumerate(zip(self.kernels, self.centres, strict=True)):
+            total, share = _pooled(scales[index], kernels, self.pool, halve=index == 0)
+            own.append((_centred(total, share, centre), share))
+        return _maps(scales, own), place
+
+
+def _maps(scales: Sequence[Level], own: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> FeatureMaps:
+    """Features and known shares of each level, brought together."""
+    device = scales[0].pixels.device
+    windows = [scale.window for scale in scales]
+    common = windows[1]
+
+    def along(axis: int, finest: int, coarsest: int) -> Axis:
+        sizes = [window.shape[axis] for window in windows[finest : coarsest + 1]]
+        spans = [
+            (window.top, window.bottom) if axis == 0 else (window.left, window.right)
+            for window in (windows[finest], windows[coarsest])
+        ]
+        return Axis.between(sizes, device, span=spans[0], part=spans[1])
+
+    axes = tuple((along(0, 1, max(index, 1)), along(1, 1, max(index, 1))) for index in range(len(own)))
+    support = [resample(share, *across)[:, :, 0] for (_, share), across in zip(own, axes, strict=True)]
     return FeatureMaps(
-        levels=tuple(maps),
-        axes=tuple(axes),
+        levels=tuple(features for features, _ in own),
+        axes=axes,
         known=scales[1].known[0, 0],
         support=torch.stack(support).mean(dim=0),
-        reach=math.ceil((kernel_size // 2 + pool + 1) * 2 ** (levels - 2)),
-        to_pixels=(
-            Axis.between([sizes[0][0], sizes[1][0]], pixels.device),
-            Axis.between([sizes[0][1], sizes[1][1]], pixels.device),
-        ),
+        window=common,
+        to_pixels=(along(0, 0, 1), along(1, 0, 1)),
     )
 
 
-def _pooled_responses(
+def _pooled(
     level: Level, kernels: torch.Tensor, pool: int, *, halve: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`(h, w, K)` deviations of the pooled rectified responses from their median, `(h, w, 1)` known share.
+    """`(h, w, K)` sums of the rectified responses by how well they are known, `(h, w, 1)` known share.
 
     With `halve`, pooling also halves the grid. A response counts by the square of the share of its support
     that was known: filled-in pixels are smoother than real ones, and the plain share leaves holes with a
-    visible rim. A deviation measured on a part of the support scatters more, by the inverse root of that
-    part; it is scaled back for the same reason.
+    visible rim.
     """
     height, width = level.known.shape[-2:]
     reach = kernels.shape[-1] // 2
-    window = tuple(2 * pool + (2 if halve and size % 2 == 0 else 1) for size in (height, width))
+    window = tuple(2 * pool + (2 if halve and size % 2 == 0 else 1) for size in level.window.shape)
     stride = 2 if halve else 1
+    rows, columns = (-(-size // stride) for size in (height, width))
     # Filters may look beyond the edge by `reach`, pooling by `pool`; there all is filled in and unknown.
     margin = reach + pool
-    pixels = pad(level.pixels, margin).contiguous(memory_format=torch.channels_last)
+    pixels = pad(level.pixels, margin)
     known = F.pad(level.known, (margin,) * 4)
+    # Where a window of the image ends inside of it, the last box may look one pixel further.
+    beyond = [
+        max(0, (count - 1) * stride + box + 2 * reach - size - 2 * margin)
+        for count, box, size in zip((rows, columns), window, (height, width), strict=True)
+    ]
+    if any(beyond):
+        pixels = F.pad(pixels, (0, beyond[1], 0, beyond[0]))
+        known = F.pad(known, (0, beyond[1], 0, beyond[0]))
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
     kernels = kernels.contiguous(memory_format=torch.channels_last)
     totals, shares = [], []
-    rows = -(-height // stride)
     step = max(1, STRIP_POSITIONS * 4 // (width * stride))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
         strip = slice(start * stride, (stop - 1) * stride + window[0] + 2 * reach)
         weight = F.avg_pool2d(known[:, :, strip], kernels.shape[-1], stride=1).square_()
         response = F.conv2d(pixels[:, :, strip], kernels).abs_().mul_(weight)
-        totals.append(F.avg_pool2d(response, window, stride)[0].permute(1, 2, 0))
-        shares.append(F.avg_pool2d(weight, window, stride)[0, 0, :, :, None])
-    total, share = torch.cat(totals), torch.cat(shares)
-    return (total - share * _centre(total, share)).div_(share.clamp_min(1e-6).sqrt_()), share
+        totals.append(F.avg_pool2d(response, window, stride)[0].permute(1, 2, 0)[:, :columns])
+        shares.append(F.avg_pool2d(weight, window, stride)[0, 0, :, :columns, None])
+    return torch.cat(totals), torch.cat(shares)
 
 
-def _centre(total: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """`(K,)` median of `total / share` over the better known positions."""
-    rows, columns = central_grid(*share.shape[:2], most=1 << 14, device=share.device)
-    total, share = total[rows][:, columns].flatten(0, 1), share[rows][:, columns].flatten()
-    known = share >= 0.5 * share.max()
-    return (total[known] / share[known, None]).median(dim=0).values
+def _centred(total: torch.Tensor, share: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """`(h, w, K)` deviations of the pooled responses from their median.
+
+    A deviation measured on a part of the support scatters more, by the inverse root of that part; it is
+    scaled back, or holes would have a visible rim.
+    """
+    return (total - share * centre).div_(share.clamp_min(1e-6).sqrt_())
+
+
+def _centre(pooled: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """`(K,)` median of `total / share` over the better known positions of all images."""
+    responses = []
+    for total, share in pooled:
+        rows, columns = central_grid(*share.shape[:2], most=_CENTRE_SAMPLES, device=share.device)
+        some, part = total[rows][:, columns].flatten(0, 1), share[rows][:, columns].flatten()
+        known = part >= 0.5 * share.max()
+        responses.append(some[known] / part[known, None])
+    return torch.cat(responses).median(dim=0).values

@@ -13,7 +13,12 @@ STRIP_POSITIONS = 1 << 17
 def central_grid(
     height: int, width: int, *, most: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows and columns of a regular sub-grid that is its own mirror image, with at most `most` positions."""
+    """Rows and columns of a regular sub-grid that is its own mirror image, with at most `most` positions.
+
+    >>> rows, columns = central_grid(9, 9, most=9, device=torch.device("cpu"))
+    >>> rows.tolist()
+    [1, 4, 7]
+    """
     step = max(1, math.ceil(math.sqrt(height * width / most)))
     step += step % 2 == 0  # an odd step can always be centred
 
@@ -34,6 +39,11 @@ def known_positions(share: torch.Tensor, *, most: int) -> tuple[torch.Tensor, to
         share: `(h, w)`, what is known of each position, in [0, 1], positive somewhere. Positions with at
             least half of the largest share count.
         most: how many to return at most.
+
+    >>> share = torch.zeros(4, 4)
+    >>> share[2, 1:] = 1.0
+    >>> [places.tolist() for places in known_positions(share, most=10)]
+    [[2, 2, 2], [1, 2, 3]]
     """
     places = (share >= 0.5 * share.max()).flatten().nonzero()[:, 0]
     if len(places) > most:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdnet.picture.display import resize_colours, resize_extreme, sampled, shown_channels, to_rgb_like
+from ssdnet.picture.display import Colours, resize_extreme, sampled, shaded, shown_channels
 from ssdnet.picture.panels import add_panel, hatch, show, write
 
 if TYPE_CHECKING:
@@ -25,24 +25,46 @@ _PERCENTILE = 99.5
 _GREY, _REACH = 128, 127
 
 
-def add_layers(figure: Figure, layout: Layout, localization: Localization) -> None:
+def add_layers(figure: Figure, layout: Layout, localization: Localization, colours: Colours) -> None:
     """Fill the panels of the layers, if the result has layers.
 
     Normal is drawn as the picture is. The other two are differences from it, drawn about a middle grey and
     stretched alike, so that they can be compared.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import ssdnet
+        >>> from ssdnet.picture.display import Colours
+        >>> from ssdnet.picture.layers import add_layers
+        >>> from ssdnet.picture.layout import Layout
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> result = ssdnet.localize(image, detector="rx")  # has no layers, so we make one up
+        >>> result = replace(result, normal=np.full((64, 64, 1), 120, np.float32))
+        >>> figure = Figure()
+        >>> layout = Layout.of(640, 640).with_layers(64, 64)
+        >>> add_layers(figure, layout, result, Colours.of(result.image))
+        >>> len(figure.axes), figure.texts[0].get_text()
+        (3, 'normal: as it should look')
     """
     normal, anomaly, noise = localization.normal, localization.anomaly, localization.noise
     if normal is None or anomaly is None or noise is None:
         return
     image = localization.image
-    differences = [sampled(shown_channels(layer), image.valid) for layer in (anomaly, noise)]
+    differences = [shown_channels(sampled(layer, image.valid)) for layer in (anomaly, noise)]
     largest = _largest(differences[0] + differences[1])  # where one is, the other is 0
-    pictures = (to_rgb_like(image, normal), _about_grey(anomaly, largest), _about_grey(noise, largest))
     left, _, wide, tall = layout.layers[0]
-    missing = resize_extreme(~image.valid, (tall, wide), np.logical_and)
+    size = tall, wide
+    pictures = (
+        colours.like(normal, size),
+        _about_grey(anomaly, largest, size),
+        _about_grey(noise, largest, size),
+    )
+    missing = ~resize_extreme(image.valid, size, np.logical_or)
     for box, title, picture in zip(layout.layers, _TITLES, pictures, strict=True):
         axes = add_panel(figure, layout, box, title)
-        show(axes, hatch(resize_colours(picture, (tall, wide)), missing), image.height, image.width)
+        show(axes, hatch(picture, missing), image.height, image.width)
     words = (
         "The three add up to the picture.\n"
         "In anomaly and noise grey is no difference;\n"
@@ -56,11 +78,17 @@ def _largest(difference: npt.NDArray[np.floating]) -> float:
     return float(f"{np.percentile(np.abs(difference), _PERCENTILE):.2g}") or 1.0
 
 
-def _about_grey(difference: npt.NDArray[np.floating], largest: float) -> npt.NDArray[np.uint8]:
-    """`(H, W, 3)` colours of a difference; what is missing is grey."""
-    shares = np.clip(np.nan_to_num(shown_channels(difference)) / largest, -1, 1)
-    levels = (_GREY + _REACH * shares).round().astype(np.uint8)
-    return np.broadcast_to(levels, (*levels.shape[:2], 3))
+def _about_grey(
+    difference: npt.NDArray[np.floating], largest: float, size: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    """`(H, W, 3)` colours of a difference `(H, W, C)` at that size; what is missing is grey."""
+
+    def levels(part: npt.NDArray[Any], _: slice) -> npt.NDArray[np.uint8]:
+        shares = np.clip(np.nan_to_num(part) / largest, -1, 1)
+        grey: npt.NDArray[np.uint8] = (_GREY + _REACH * shares).round().astype(np.uint8)
+        return grey
+
+    return shaded(difference, levels, size)
 
 
 def _spoken(number: float) -> str:

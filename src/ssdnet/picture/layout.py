@@ -34,7 +34,17 @@ _REASONS, _ROWS = 4, 2
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is, in pixels from the top left."""
+    """Where everything is, in pixels from the top left.
+
+    Examples:
+        >>> from ssdnet.picture.layout import Layout
+        >>> layout = Layout.of(640, 640)
+        >>> layout.picture[2:], layout.heat[2:], layout.stacked
+        ((640, 640), (640, 640), False)
+        >>> more = layout.with_layers(64, 64).with_reasons([16, 16])
+        >>> len(more.layers), len(more.reasons), more.height > layout.height
+        (3, 2, True)
+    """
 
     width: int
     height: int

@@ -22,11 +22,32 @@ _SMALLEST_RADIUS = 8
 _MOST_NUMBERS = 60
 
 
-def outline_regions(picture: Axes, heat: Axes, localization: Localization, size: tuple[int, int]) -> int:
+def outline_regions(
+    picture: Axes, localization: Localization, size: tuple[int, int], heat: Axes | None = None
+) -> int:
     """Draw a line around each region, a little outside it, and its number beside the line.
+
+    Args:
+        picture: gets lines and numbers.
+        localization: whose regions these are.
+        size: height and width of the picture on the screen, pixels.
+        heat: gets thin lines only.
 
     Returns:
         How many regions have a number: where they crowd, the more unusual ones.
+
+    Examples:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import ssdnet
+        >>> from ssdnet.picture.outlines import outline_regions
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> axes = Figure().add_subplot()
+        >>> outline_regions(axes, ssdnet.localize(image, detector="rx"), (640, 640))
+        1
+        >>> [text.get_text() for text in axes.texts]
+        ['1']
     """
     if not localization.regions:
         return 0
@@ -43,7 +64,8 @@ def outline_regions(picture: Axes, heat: Axes, localization: Localization, size:
             _add_disc(drawn, (y + tall / 2) * down - 0.5, (x + wide / 2) * across - 0.5)
     outside = ndimage.distance_transform_edt(~drawn)
     xs, ys = (np.arange(size[1]) + 0.5) / across - 0.5, (np.arange(size[0]) + 0.5) / down - 0.5
-    heat.contour(xs, ys, outside, levels=[_OUTLINE_DISTANCE], colors=["white"], linewidths=0.7)
+    if heat is not None:
+        heat.contour(xs, ys, outside, levels=[_OUTLINE_DISTANCE], colors=["white"], linewidths=0.7)
     # White under the colour: one of the two is seen on any picture.
     picture.contour(
         xs, ys, outside, levels=[_OUTLINE_DISTANCE], colors=[OUTLINE], linewidths=1.3
@@ -98,7 +120,16 @@ def _ends(region: Region, labels: npt.NDArray[np.uint16], scale: tuple[float, fl
 
 
 def mark(axes: Axes, x: float, y: float) -> None:
-    """A thin grey cross, which nobody takes for a finding."""
+    """A thin grey cross, which nobody takes for a finding.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> from ssdnet.picture.outlines import mark
+        >>> axes = Figure().add_subplot()
+        >>> mark(axes, 12, 34)
+        >>> axes.lines[0].get_xydata().tolist()
+        [[12.0, 34.0]]
+    """
     axes.plot(
         x,
         y,

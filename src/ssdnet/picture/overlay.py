@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 
 from ssdnet.image.model import IN_MEMORY
-from ssdnet.picture.display import display_size, resize_colours, resize_extreme, to_rgb
+from ssdnet.picture.display import Colours, display_size, fitted_size, resize_extreme
 from ssdnet.picture.layers import add_layers
 from ssdnet.picture.layout import Layout
 from ssdnet.picture.outlines import mark, outline_regions
@@ -24,7 +24,9 @@ from ssdnet.wording import expectation, grouped, verdict
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from matplotlib.axes import Axes
 
+    from ssdnet.image import Image
     from ssdnet.result import Localization
 
 MOST_UNUSUAL, LEAST_UNUSUAL = -8.0, 1.0
@@ -45,7 +47,18 @@ _NOT_JUDGED_WITH_ROI = "faded or hatched: outside the region of interest or miss
 
 
 def write_overlay(localization: Localization, file: BinaryIO) -> None:
-    """Write the figure as PNG."""
+    """Write the figure as PNG.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.picture.overlay import write_overlay
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> write_overlay(ssdnet.localize(image, detector="rx"), file)
+        >>> ssdnet.read_image(file.getvalue()).channels
+        3
+    """
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure(localization))
@@ -62,6 +75,17 @@ def figure(localization: Localization) -> Figure:
     count pixels of the input. Missing pixels are hatched; of those outside the roi a faded picture is left.
     The layers of the image, if it has some, follow below, and then what tells the first regions from normal
     places.
+
+    Examples:
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.picture.overlay import figure
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> drawn = figure(ssdnet.localize(image, detector="rx"))
+        >>> words = [text.get_text() for text in drawn.texts]
+        >>> "outlined: what does not belong" in words, "how unusual each place is" in words
+        (True, True)
     """
     image = localization.image
     size = display_size(image.height, image.width)
@@ -74,25 +98,18 @@ def figure(localization: Localization) -> Figure:
     result = Figure(figsize=(layout.width / DPI, layout.height / DPI), dpi=DPI, facecolor="white")
     words = "outlined: what does not belong" if localization.regions else "the picture"
     picture = add_panel(result, layout, layout.picture, words)
-    colours = to_rgb(image)
-    shown = resize_colours(colours, size)
-    faded = np.zeros_like(missing)
-    if image.outside_roi is not None:
-        faded = missing & resize_extreme(image.outside_roi, size, np.logical_or)
-        shown = np.where(faded[:, :, np.newaxis], shown // 3 + _FADED, shown)
-    show(picture, hatch(shown, missing & ~faded), image.height, image.width)
+    colours = Colours.of(image)
+    missing = _show_picture(picture, image, colours, size)
 
     heat = add_panel(result, layout, layout.heat, "how unusual each place is")
     # Of the pixels that fall together the most unusual is shown; fmin passes over missing ones.
     values = np.nan_to_num(resize_extreme(localization.log10_nfa, size, np.fmin), nan=LEAST_UNUSUAL)
     show(heat, hatch(heat_colours(values), missing), image.height, image.width)
 
-    numbered = outline_regions(picture, heat, localization, size)
-    if localization.most_unusual is not None and not localization.regions:
-        mark(picture, *localization.most_unusual)
+    numbered = _mark_findings(picture, localization, size, heat)
     _write_title(result, layout, localization, numbered)
     _add_scale(result, layout, _scale(), localization.alarms)
-    add_layers(result, layout, localization)
+    add_layers(result, layout, localization, colours)
     add_reasons(result, layout, localization, colours)
     if missing.any():
         words = _NOT_JUDGED if image.outside_roi is None else _NOT_JUDGED_WITH_ROI
@@ -100,8 +117,72 @@ def figure(localization: Localization) -> Figure:
     return result
 
 
+def draw(localization: Localization, axes: Axes) -> Figure:
+    """Draw the image with its regions outlined and numbered into axes of somebody else's figure.
+
+    Returns:
+        The figure that the axes belong to.
+
+    Examples:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import ssdnet
+        >>> from ssdnet.picture.overlay import draw
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> mine = Figure()
+        >>> first, second = mine.subplots(1, 2)
+        >>> draw(ssdnet.localize(image, detector="rx"), first) is mine
+        True
+        >>> len(first.images), len(first.texts), len(second.images)
+        (1, 1, 0)
+    """
+    image = localization.image
+    owner = axes.figure
+    # A figure inside a figure is no `Figure`.
+    result = owner if isinstance(owner, Figure) else owner.figure
+    room = axes.get_window_extent()
+    _show_picture(axes, image, Colours.of(image), display_size(image.height, image.width))
+    axes.set_aspect("equal")
+    axes.images[-1].set_interpolation("antialiased")  # how large these axes end up is not known here
+    # Lines and numbers are as large as their points say, so the room is measured in the same unit.
+    scale = min(room.height / image.height, room.width / image.width) * DPI / result.dpi
+    longest = max(1, round(max(image.height, image.width) * scale))
+    _mark_findings(axes, localization, fitted_size(image.height, image.width, longest))
+    return result
+
+
+def _show_picture(axes: Axes, image: Image, colours: Colours, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Fill the axes with the image; which of the pixels shown are missing, `(H, W)` of that size."""
+    missing = ~resize_extreme(image.valid, size, np.logical_or)
+    faded = np.zeros_like(missing)
+    shown = colours.picture(size)
+    if image.outside_roi is not None:
+        faded = missing & resize_extreme(image.outside_roi, size, np.logical_or)
+        shown = np.where(faded[:, :, np.newaxis], shown // 3 + _FADED, shown)
+    show(axes, hatch(shown, missing & ~faded), image.height, image.width)
+    return missing
+
+
+def _mark_findings(
+    axes: Axes, localization: Localization, size: tuple[int, int], heat: Axes | None = None
+) -> int:
+    """Outline and number the regions, or mark where the most unusual place is; how many have a number."""
+    if localization.most_unusual is not None and not localization.regions:
+        mark(axes, *localization.most_unusual)
+    return outline_regions(axes, localization, size, heat)
+
+
 def heat_colours(log10_nfa: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    """`(H, W, 3)` colours of log10 NFA `(H, W)`, the same in every picture; none may be NaN."""
+    """`(H, W, 3)` colours of log10 NFA `(H, W)`, the same in every picture; none may be NaN.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.picture.overlay import heat_colours
+        >>> usual, rare, rarer = heat_colours(np.array([[0.0, -6.0, -20.0]])).sum(axis=2)[0]
+        >>> bool(usual < rare < rarer)  # the more unusual, the brighter
+        True
+    """
     colours: npt.NDArray[np.uint8] = _scale().to_rgba(log10_nfa, bytes=True)[:, :, :3]
     return colours
 
@@ -173,7 +254,13 @@ def _add_scale(result: Figure, layout: Layout, scale: ScalarMappable, alarms: fl
 
 
 def drawable(text: str) -> str:
-    """`text` without characters that the font of the pictures does not have."""
+    """`text` without characters that the font of the pictures does not have.
+
+    Examples:
+        >>> from ssdnet.picture.overlay import drawable
+        >>> drawable("Prüfling 7.png"), drawable("\N{CJK UNIFIED IDEOGRAPH-5E03}.png")
+        ('Prüfling 7.png', '?.png')
+    """
     known = get_font(findfont(FONT)).get_charmap()
     return "".join(
         character if ord(character) in known and character.isprintable() else "?" for character in text

@@ -31,6 +31,15 @@ def place(
 
     Returns:
         `(x, y)` of the centre of each number; None where it would hide one that comes before it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.picture.placement import place
+        >>> drawn = np.zeros((100, 100), bool)
+        >>> drawn[40:60, 40:60] = True
+        >>> ends = np.array([(50, 59), (50, 40), (40, 50), (59, 50)])  # right, left, top, bottom
+        >>> place(drawn, [ends, ends], [(10, 14), (10, 14)])  # to the right of the square, and to its left
+        [(67.0, 50.0), (32.0, 50.0)]
     """
     height, width = drawn.shape
     covered = np.pad(drawn, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.int64).cumsum(axis=1)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.font_manager import findfont, get_font
 
-from ssdnet.picture.display import resize_colours, resize_extreme
+from ssdnet.picture.display import resize_extreme
 from ssdnet.picture.panels import BADGE, DPI, FONT, INK, OUTLINE, QUIET, hatch, style, write
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
+    from ssdnet.picture.display import Colours
     from ssdnet.picture.layout import Box, Layout
     from ssdnet.result import Localization
 
@@ -24,16 +25,31 @@ _NONE_LIKE_IT = "no normal place to show"
 _WORDS, _CAPTION, _LINE = 9, 8, 16
 
 
-def add_reasons(
-    figure: Figure, layout: Layout, localization: Localization, colours: npt.NDArray[np.uint8]
-) -> None:
+def add_reasons(figure: Figure, layout: Layout, localization: Localization, colours: Colours) -> None:
     """Fill the cells of the layout, one for each of the first regions.
 
     Args:
         figure: what is drawn on.
         layout: with as many cells as regions are to be shown, or none.
         localization: these regions have an explanation.
-        colours: `(H, W, 3)` of the whole image.
+        colours: of the image.
+
+    Examples:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import ssdnet
+        >>> from ssdnet.picture.display import Colours
+        >>> from ssdnet.picture.layout import Layout
+        >>> from ssdnet.picture.reasons import add_reasons
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> result = ssdnet.localize(image, detector="rx")
+        >>> side = result.regions[0].explanation.patch[3]
+        >>> figure = Figure()
+        >>> add_reasons(figure, Layout.of(640, 640).with_reasons([side]), result, Colours.of(result.image))
+        >>> words = " ".join(text.get_text() for text in figure.texts)
+        >>> "this region" in words, "brighter" in words
+        (True, True)
     """
     if layout.reasons:
         x, y, _, _ = layout.reasons[0]
@@ -54,13 +70,19 @@ def add_reasons(
         for number, (box, (x, y, across, down)) in enumerate(zip(boxes, patches, strict=False)):
             inside = slice(y, y + down), slice(x, x + across)
             size = box[3], box[2]
-            missing = resize_extreme(~localization.image.valid[inside], size, np.logical_and)
-            picture = hatch(resize_colours(colours[inside], size), missing)
+            missing = ~resize_extreme(localization.image.valid[inside], size, np.logical_or)
+            picture = hatch(colours.picture(size, inside), missing)
             _add_patch(figure, layout, box, picture, own=number == 0)
 
 
 def wrapped(words: str, width: float, size: float) -> list[str]:
-    """The words in lines of at most `width` pixels, at that size of the font in points."""
+    """The words in lines of at most `width` pixels, at that size of the font in points.
+
+    Examples:
+        >>> from ssdnet.picture.reasons import wrapped
+        >>> wrapped("darker and smoother than normal places", width=150, size=9)
+        ['darker and smoother', 'than normal places']
+    """
     font = get_font(findfont(FONT))
     font.set_size(size, DPI)
     lines = [""]

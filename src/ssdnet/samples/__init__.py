@@ -39,7 +39,16 @@ _DEMO_SEED = 26
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A synthetic photograph and the truth about it."""
+    """A synthetic photograph and the truth about it.
+
+    Examples:
+        >>> from ssdnet import samples
+        >>> sample = samples.sample("twill", "hole", (64, 64), seed=1)
+        >>> sample.image.shape, sample.image.dtype, sample.mask.dtype
+        ((64, 64, 3), dtype('uint8'), dtype('bool'))
+        >>> sample
+        Sample(texture='twill', defect='hole', seed=1)
+    """
 
     image: npt.NDArray[np.uint8] = field(repr=False)
     """`(H, W, 3)`, RGB, 0..255."""
@@ -63,6 +72,11 @@ def defects_of(texture: str) -> tuple[str, ...]:
 
     Raises:
         UsageError: there is no texture of that name.
+
+    Examples:
+        >>> from ssdnet.samples import defects_of
+        >>> "missing_yarn" in defects_of("twill"), "missing_yarn" in defects_of("wood")
+        (True, False)
     """
     _check_texture(texture)
     woven = texture in {"plain_weave", "twill"}
@@ -82,6 +96,14 @@ def texture(name: str, size: tuple[int, int] = (256, 256), *, seed: int = 0) -> 
 
     Raises:
         UsageError: an unknown name, a size that is too small, or a negative seed.
+
+    Examples:
+        >>> from ssdnet import samples
+        >>> wood = samples.texture("wood", (48, 64), seed=3)
+        >>> wood.shape
+        (48, 64, 3)
+        >>> bool((wood == samples.texture("wood", (48, 64), seed=3)).all())
+        True
     """
     return _photograph(name, (), size, seed, 1.0).image
 
@@ -110,6 +132,15 @@ def sample(
     Raises:
         UsageError: an unknown name, a defect that the texture cannot have, a size that is too small, a
             negative seed, or a contrast that is not in [0, 10].
+
+    Examples:
+        >>> from ssdnet import samples
+        >>> clean = samples.texture("leather", (64, 64), seed=3)
+        >>> stained = samples.sample("leather", "stain", (64, 64), seed=3)
+        >>> bool((stained.image[~stained.mask] == clean[~stained.mask]).all())
+        True
+        >>> bool(stained.image[stained.mask].mean() < clean[stained.mask].mean())
+        True
     """
     return _photograph(texture, () if defect is None else (defect,), size, seed, contrast)
 
@@ -119,6 +150,12 @@ def demo(*, clean: bool = False) -> Sample:
 
     Args:
         clean: the same cloth without them.
+
+    Examples:
+        >>> from ssdnet import samples
+        >>> cloth = samples.demo()
+        >>> cloth.image.shape, cloth.defect
+        ((384, 512, 3), 'knot+stain+hole')
     """
     defects = () if clean else ("knot", "stain", "hole")
     return _photograph("twill", defects, (384, 512), _DEMO_SEED, 1.2)

@@ -20,7 +20,17 @@ _BLOCK = 256  # pixels of a yarn drawn at a time: a yarn that runs askew needs a
 
 @dataclass(frozen=True)
 class Gap:
-    """A yarn that is missing, whole or in part."""
+    """A yarn that is missing, whole or in part.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.cloth import Gap, plain_weave
+        >>> middle = Gap(weft=False, where=0.5, start=0.0, stop=1.0)
+        >>> whole, without = (plain_weave(np.random.default_rng(0), (48, 48), gap) for gap in (None, middle))
+        >>> change = np.abs(without.height - whole.height).mean(axis=0)
+        >>> bool(change[16:32].mean() > 10 * change[:8].mean())
+        True
+    """
 
     weft: bool
     """Whether it is a weft yarn (running across) rather than a warp yarn (running down)."""
@@ -63,12 +73,28 @@ _TWILL = (
 
 
 def plain_weave(rng: np.random.Generator, size: tuple[int, int], gap: Gap | None = None) -> Surface:
-    """Linen, cotton, burlap or shirting; `(H, W)` in pixels, yarns 7 to 11 pixels apart."""
+    """Linen, cotton, burlap or shirting; `(H, W)` in pixels, yarns 7 to 11 pixels apart.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.cloth import plain_weave
+        >>> cloth = plain_weave(np.random.default_rng(0), (48, 64))
+        >>> cloth.albedo.shape, cloth.height.shape, cloth.material
+        ((48, 64, 3), (48, 64), 'cloth')
+    """
     return _weave(rng, size, _PLAIN[rng.integers(len(_PLAIN))], gap)
 
 
 def twill(rng: np.random.Generator, size: tuple[int, int], gap: Gap | None = None) -> Surface:
-    """Denim, khaki, suiting or drill; `(H, W)` in pixels, yarns 5 to 8 pixels apart."""
+    """Denim, khaki, suiting or drill; `(H, W)` in pixels, yarns 5 to 8 pixels apart.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.cloth import twill
+        >>> denim = twill(np.random.default_rng(0), (48, 64))
+        >>> denim.albedo.shape, denim.height.shape, denim.material
+        ((48, 64, 3), (48, 64), 'cloth')
+    """
     return _weave(rng, size, _TWILL[rng.integers(len(_TWILL))], gap)
 
 

@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What a defect may know besides the surface it damages."""
+    """What a defect may know besides the surface it damages.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.cloth import plain_weave
+        >>> from ssdnet.samples.defects import Scene, missing_yarn
+        >>> from ssdnet.samples.surface import lamp
+        >>> def weave(gap=None):
+        ...     return plain_weave(np.random.default_rng(0), (48, 48), gap)
+        >>> scene = Scene("plain_weave", (48, 48), lamp(np.random.default_rng(1), (48, 48)), weave)
+        >>> damaged = missing_yarn(weave(), scene, np.random.default_rng(2))
+        >>> bool((damaged.height != weave().height).any())
+        True
+    """
 
     texture: str
     size: tuple[int, int]
@@ -81,7 +94,19 @@ def _between(along: Field, taper: float) -> Field:
 
 
 def stain(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """A liquid that dried: light is absorbed, most along the outline; the relief stays."""
+    """A liquid that dried: light is absorbed, most along the outline; the relief stays.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, stain
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> stained = stain(surface, scene, rng)
+        >>> bool((stained.albedo <= surface.albedo).all()), stained.height is surface.height
+        (True, True)
+    """
     radius = max(rng.uniform(0.08, 0.13) * scene.extent, 3.0)
     level = _blob(rng, scene, radius, rough=0.34, slim=rng.uniform(0.7, 1.0))
     liquids = ((0.55, 0.80, 1.10), (0.78, 0.85, 0.90), (0.95, 0.85, 0.66), (0.60, 0.84, 0.82))
@@ -96,7 +121,19 @@ def stain(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
 
 
 def hole(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """Torn open down to a dark background; cloth frays into it."""
+    """Torn open down to a dark background; cloth frays into it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, hole
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> torn = hole(surface, scene, rng)
+        >>> bool(torn.height.min() < surface.height.min()), bool(torn.albedo.min() < surface.albedo.min())
+        (True, True)
+    """
     radius = max(rng.uniform(0.04, 0.07) * scene.extent, 2.5)
     level = _blob(rng, scene, radius, rough=0.20, slim=rng.uniform(0.6, 1.0))
     if surface.material == "cloth":
@@ -140,7 +177,19 @@ def _fray(rng: np.random.Generator, scene: Scene, level: Field, radius: float) -
 
 
 def cut(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """A blade went through: a narrow dark gap with raised, lighter lips."""
+    """A blade went through: a narrow dark gap with raised, lighter lips.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, cut
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> change = cut(surface, scene, rng).height - surface.height
+        >>> bool(change.min() < -1 < 0.5 < change.max())  # the gap, and its lips
+        True
+    """
     length = max(rng.uniform(0.25, 0.42) * scene.extent, 7.0)
     # Across the grain rather than along it: there it could pass for a part of the texture.
     heading = surface.grain + np.pi / 2 + rng.uniform(-0.9, 0.9)
@@ -158,7 +207,20 @@ def cut(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
 
 
 def missing_yarn(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:  # noqa: ARG001
-    """A yarn ran out or broke: the cloth is woven without it, so this goes before other defects."""
+    """A yarn ran out or broke: the cloth is woven without it, so this goes before other defects.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.cloth import twill
+        >>> from ssdnet.samples.defects import Scene, missing_yarn
+        >>> from ssdnet.samples.surface import lamp
+        >>> size = (48, 48)
+        >>> cloth, light = twill(np.random.default_rng(0), size), lamp(np.random.default_rng(1), size)
+        >>> scene = Scene("twill", size, light, lambda gap: twill(np.random.default_rng(0), size, gap))
+        >>> deeper = missing_yarn(cloth, scene, np.random.default_rng(2)).height < cloth.height - 2
+        >>> bool(0 < deeper.mean() < 0.2)
+        True
+    """
     start, stop = (0.0, 1.0) if rng.random() < 0.4 else (rng.uniform(0.05, 0.3), rng.uniform(0.65, 1.0))
     # Most twills hide their weft, and with it the place where it is missing.
     weft = scene.texture == "plain_weave" and rng.random() < 0.5
@@ -166,7 +228,18 @@ def missing_yarn(surface: Surface, scene: Scene, rng: np.random.Generator) -> Su
 
 
 def knot(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """A lump: knotted yarn on cloth, a branch in wood, a blister or a stuck crumb elsewhere."""
+    """A lump: knotted yarn on cloth, a branch in wood, a blister or a stuck crumb elsewhere.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, knot
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> bool(knot(surface, scene, rng).height.max() > surface.height.max() + 1)
+        True
+    """
     if surface.material == "wood":
         return _branch(surface, scene, rng)
     radius = max(rng.uniform(0.026, 0.042) * scene.extent, 2.5)
@@ -215,7 +288,19 @@ def _branch(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface
 
 
 def scratch(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """Something hard was dragged over it: a long fine groove, here deep, there barely touching."""
+    """Something hard was dragged over it: a long fine groove, here deep, there barely touching.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, scratch
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import asphalt
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = asphalt(rng, size), Scene("asphalt", size, lamp(rng, size), lambda gap: surface)
+        >>> change = (scratch(surface, scene, rng).albedo - surface.albedo).mean(axis=2)
+        >>> bool(change.max() > 0.2), bool((change > 0.2).mean() < 0.1)  # white powder on a thin line
+        (True, True)
+    """
     length = max(rng.uniform(0.45, 0.75) * scene.extent, 9.0)
     heading = surface.grain + np.pi / 2 + rng.uniform(-1.0, 1.0)
     # Light on dark or dark on light: on a light surface a light line would not show.
@@ -238,7 +323,19 @@ def scratch(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface
 
 
 def fold(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """A wide ridge, steeper on one side, seen by its light and dark flank."""
+    """A wide ridge, steeper on one side, seen by its light and dark flank.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, fold
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> change = fold(surface, scene, rng).height - surface.height
+        >>> bool(change.min() >= 0), bool(change.max() > 1)
+        (True, True)
+    """
     lx, ly, _ = scene.light.direction
     # A ridge that runs towards the lamp has no dark side.
     heading = np.arctan2(ly, lx) + np.pi / 2 + rng.uniform(-0.6, 0.6)
@@ -255,7 +352,19 @@ def fold(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
 
 
 def foreign(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """A scrap of another material on top of it."""
+    """A scrap of another material on top of it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, foreign
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> covered = foreign(surface, scene, rng).height > surface.height + 1
+        >>> bool(0.01 < covered.mean() < 0.3)
+        True
+    """
     radius = max(rng.uniform(0.10, 0.15) * scene.extent, 3.5)
     level = _blob(rng, scene, radius, rough=0.10, slim=rng.uniform(0.75, 1.0))
     rows, columns = (np.flatnonzero((level > -0.5).any(axis=axis)) for axis in (1, 0))
@@ -276,7 +385,19 @@ def foreign(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface
 
 
 def blur(surface: Surface, scene: Scene, rng: np.random.Generator) -> Surface:
-    """A smeared patch, as from grease on the lens."""
+    """A smeared patch, as from grease on the lens.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.defects import Scene, blur
+        >>> from ssdnet.samples.surface import lamp
+        >>> from ssdnet.samples.textures import leather
+        >>> rng, size = np.random.default_rng(0), (64, 64)
+        >>> surface, scene = leather(rng, size), Scene("leather", size, lamp(rng, size), lambda gap: surface)
+        >>> smeared = blur(surface, scene, rng)
+        >>> smeared.albedo is surface.albedo, float(smeared.defocus.min()), float(smeared.defocus.max())
+        (True, 0.0, 1.0)
+    """
     radius = max(rng.uniform(0.11, 0.16) * scene.extent, 4.0)
     level = _blob(rng, scene, radius, rough=0.12, slim=rng.uniform(0.7, 1.0))
     return replace(surface, defocus=smoothstep(-0.05, 0.25, level))

@@ -29,6 +29,14 @@ def spline_noise(
 
     Returns:
         `(H, W)`, mean 0 and standard deviation 1 at every pixel.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.noise import spline_noise
+        >>> noise = spline_noise(np.random.default_rng(0), (200, 200), (1, 10))
+        >>> down, across = (float(np.square(np.diff(noise, axis=axis)).mean()) for axis in (0, 1))
+        >>> down > 20 * across
+        True
     """
     down, across = spacing if isinstance(spacing, tuple) else (spacing, spacing)
     first_row, row_weights, rows = _knots(rng, size[0], down)
@@ -75,6 +83,13 @@ def fractal_noise(
 
     Returns:
         `(H, W)`, mean 0 and standard deviation 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.noise import fractal_noise
+        >>> noise = fractal_noise(np.random.default_rng(0), (200, 200), 16)
+        >>> bool(abs(noise.mean()) < 0.2), bool(abs(noise.std() - 1) < 0.2)
+        (True, True)
     """
     down, across = spacing if isinstance(spacing, tuple) else (spacing, spacing)
     total = np.zeros(size, np.float32)
@@ -88,7 +103,14 @@ def fractal_noise(
 
 
 def smoothstep(low: float, high: float, value: Field) -> Field:
-    """0 below `low`, 1 above `high`, and a cubic without kinks between them."""
+    """0 below `low`, 1 above `high`, and a cubic without kinks between them.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.noise import smoothstep
+        >>> smoothstep(0.0, 4.0, np.array([-1.0, 1.0, 2.0, 3.0, 9.0])).tolist()
+        [0.0, 0.15625, 0.5, 0.84375, 1.0]
+    """
     t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
     result: Field = t * t * (3 - 2 * t)
     return result
@@ -96,7 +118,15 @@ def smoothstep(low: float, high: float, value: Field) -> Field:
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Which of some scattered points each pixel is closest to."""
+    """Which of some scattered points each pixel is closest to.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.noise import cells
+        >>> found = cells(np.random.default_rng(0), (40, 40), spacing=10)
+        >>> bool((found.nearest <= found.second).all()), bool(found.index.max() < found.count)
+        (True, True)
+    """
 
     nearest: Field
     """`(H, W)`, distance to the closest point in units of the spacing, less that point's radius."""
@@ -129,6 +159,13 @@ def cells(
 
     Returns:
         The two smallest distances and the number of the closest point, at every pixel.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.noise import cells
+        >>> found = cells(np.random.default_rng(0), (100, 100), spacing=10)
+        >>> 80 < len(np.unique(found.index)) < 180  # about a cell each ten by ten pixels
+        True
     """
     height, width = size
     margin = 3
@@ -181,6 +218,14 @@ def strokes(size: tuple[int, int], y: Field, x: Field, weight: Field) -> Field:
 
     Returns:
         `(H, W)`, 0 where there is no line, about `weight` on one.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.noise import strokes
+        >>> x = np.arange(2, 18, 0.5)[np.newaxis]
+        >>> field = strokes((20, 20), np.full_like(x, 9), x, np.full_like(x, 0.5))
+        >>> int(field.sum(axis=1).argmax()), float(field[0].max())
+        (9, 0.0)
     """
     from scipy import ndimage
 

@@ -22,7 +22,20 @@ _GAMMA = 2.2
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A surface seen from straight above."""
+    """A surface seen from straight above.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.surface import Light, Surface, colour, render
+        >>> size = (32, 32)
+        >>> relief = np.sin(np.arange(32, dtype=np.float32))[np.newaxis] * np.ones(size, np.float32)
+        >>> corrugated = Surface(np.ones((*size, 3), np.float32) * colour(128, 128, 128), relief, "metal")
+        >>> light = Light((-0.6, 0.0, 0.8), np.ones(size, np.float32))
+        >>> picture = render(corrugated, light)
+        >>> down, across = (float(np.abs(np.diff(picture, axis=axis)).max()) for axis in (0, 1))
+        >>> down < 1e-6, across > 0.05  # each furrow has a light and a dark flank
+        (True, True)
+    """
 
     albedo: Picture
     """`(H, W, 3)`, reflected share of the light, linear, in [0, 1]."""
@@ -42,7 +55,15 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """A lamp to the side, unevenly spread over the picture."""
+    """A lamp to the side, unevenly spread over the picture.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.surface import Light
+        >>> above = Light(direction=(0.0, 0.0, 1.0), field=np.ones((32, 48), np.float32))
+        >>> above.field.shape
+        (32, 48)
+    """
 
     direction: tuple[float, float, float]
     """Unit vector `(x, y, z)` from the surface to the lamp."""
@@ -51,7 +72,16 @@ class Light:
 
 
 def lamp(rng: np.random.Generator, size: tuple[int, int]) -> Light:
-    """A lamp somewhere to the upper left, with a slow gradient and a lens that darkens the corners."""
+    """A lamp somewhere to the upper left, with a slow gradient and a lens that darkens the corners.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.surface import lamp
+        >>> light = lamp(np.random.default_rng(0), (32, 48))
+        >>> x, y, z = light.direction
+        >>> x < 0, y < 0, z > 0, round(x * x + y * y + z * z, 6)  # from the upper left
+        (True, True, True, 1.0)
+    """
     height, width = size
     azimuth = rng.uniform(np.pi * 1.1, np.pi * 1.45)
     elevation = rng.uniform(0.7, 0.95)
@@ -77,6 +107,15 @@ def render(surface: Surface, light: Light) -> Picture:
 
     Returns:
         `(H, W, 3)`, display values (gamma encoded), in [0, 1], without sensor noise.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.surface import Light, Surface, colour, render
+        >>> albedo = np.ones((8, 8, 3), np.float32) * colour(200, 100, 50)
+        >>> flat = Surface(albedo, np.zeros((8, 8), np.float32), "stone")
+        >>> above = Light((0.0, 0.0, 1.0), np.ones((8, 8), np.float32))
+        >>> (render(flat, above)[4, 4] * 255).round().tolist()
+        [200.0, 100.0, 50.0]
     """
     from scipy import ndimage
 
@@ -105,7 +144,15 @@ def render(surface: Surface, light: Light) -> Picture:
 
 
 def develop(picture: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Add the noise of the sensor, more in the highlights, and round to 8 bits."""
+    """Add the noise of the sensor, more in the highlights, and round to 8 bits.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.surface import develop
+        >>> photograph = develop(np.full((64, 64, 3), 0.5, np.float32), np.random.default_rng(0))
+        >>> photograph.dtype, bool(abs(photograph.mean() - 127.5) < 0.2), bool(0.5 < photograph.std() < 3)
+        (dtype('uint8'), True, True)
+    """
     size = picture.shape[:2]
     grain = 0.8 * rng.standard_normal((*size, 1), dtype=np.float32)
     grain = grain + 0.5 * rng.standard_normal((*size, 3), dtype=np.float32)
@@ -114,5 +161,11 @@ def develop(picture: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint8]
 
 
 def colour(red: int, green: int, blue: int) -> npt.NDArray[np.floating[Any]]:
-    """Linear reflectance `(3,)` of a colour given as display values in 0..255."""
+    """Linear reflectance `(3,)` of a colour given as display values in 0..255.
+
+    Examples:
+        >>> from ssdnet.samples.surface import colour
+        >>> [round(float(share), 2) for share in colour(255, 128, 0)]  # half the level, a fifth of the light
+        [1.0, 0.22, 0.0]
+    """
     return (np.array([red, green, blue], np.float32) / 255) ** np.float32(_GAMMA)

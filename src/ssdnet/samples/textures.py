@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 def leather(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
-    """Grain leather: creases round domed cells at two scales, fine pebbling and pores."""
+    """Grain leather: creases round domed cells at two scales, fine pebbling and pores.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.textures import leather
+        >>> surface = leather(np.random.default_rng(0), (48, 64))
+        >>> bool(surface.height.min() < -2), bool(surface.height.max() < 1)  # creases, and no peaks
+        (True, True)
+    """
     dyes = ((150, 92, 68), (92, 70, 60), (176, 128, 86), (112, 52, 46), (88, 90, 96))
     dye = colour(*dyes[rng.integers(len(dyes))])
     warp = (5.0 * fractal_noise(rng, size, 30, octaves=3), 5.0 * fractal_noise(rng, size, 30, octaves=3))
@@ -41,7 +49,16 @@ def leather(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
 
 
 def brushed_metal(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
-    """Steel or aluminium ground in one direction: fine lines of many lengths, a few of them bright."""
+    """Steel or aluminium ground in one direction: fine lines of many lengths, a few of them bright.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.textures import brushed_metal
+        >>> surface = brushed_metal(np.random.default_rng(0), (64, 64))
+        >>> down, across = (float(np.square(np.diff(surface.albedo, axis=axis)).mean()) for axis in (0, 1))
+        >>> surface.grain == 0, down > 2 * across  # it runs along x
+        (True, True)
+    """
     casts = ((170, 172, 176), (182, 180, 176), (150, 153, 160))
     base = colour(*casts[rng.integers(len(casts))])
     lines = 0.55 * spline_noise(rng, size, (1, 14))
@@ -58,7 +75,16 @@ def brushed_metal(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
 
 
 def wood(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
-    """Planed softwood or oak: growth rings running down the picture, fibres, and pores along them."""
+    """Planed softwood or oak: growth rings running down the picture, fibres, and pores along them.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.textures import wood
+        >>> surface = wood(np.random.default_rng(0), (64, 64))
+        >>> down, across = (float(np.square(np.diff(surface.albedo, axis=axis)).mean()) for axis in (0, 1))
+        >>> round(surface.grain, 2), across > 2 * down  # it runs along y
+        (1.57, True)
+    """
     kinds = (
         ((220, 190, 150), (178, 134, 92)),
         ((200, 168, 130), (140, 104, 74)),
@@ -89,7 +115,15 @@ def wood(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
 
 
 def tile(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
-    """Polished granite or granite-like ceramic: mineral grains of several sizes and colours."""
+    """Polished granite or granite-like ceramic: mineral grains of several sizes and colours.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.textures import tile
+        >>> surface = tile(np.random.default_rng(0), (48, 64))
+        >>> bool(surface.height.std() < 0.1 < surface.albedo.std() * 2)  # polished: all is in its colour
+        True
+    """
     kinds = (
         ((206, 202, 196), (176, 174, 172), (132, 132, 134), (58, 58, 62)),
         ((204, 178, 160), (182, 150, 134), (158, 154, 150), (66, 60, 60)),
@@ -119,7 +153,15 @@ def tile(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
 
 
 def asphalt(rng: np.random.Generator, size: tuple[int, int]) -> Surface:
-    """Road surface: stones of all sizes, worn flat on top, in a dark binder with pits."""
+    """Road surface: stones of all sizes, worn flat on top, in a dark binder with pits.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.samples.textures import asphalt
+        >>> surface = asphalt(np.random.default_rng(0), (48, 64))
+        >>> surface.material, bool(surface.height.std() > 0.3)
+        ('stone', True)
+    """
     binders = ((104, 104, 108), (92, 96, 104), (112, 108, 102))
     binder = colour(*binders[rng.integers(len(binders))])
     warp = (1.3 * spline_noise(rng, size, 4), 1.3 * spline_noise(rng, size, 4))

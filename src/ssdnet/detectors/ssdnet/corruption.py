@@ -27,6 +27,11 @@ def block_masks(
 
     Returns:
         `(count, 1, side, side)` float32, 1 = masked.
+
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> masks = block_masks(8, 16, sizes=(4, 8), ratio=0.5, generator=generator)
+    >>> tuple(masks.shape), masks.unique().tolist()
+    ((8, 1, 16, 16), [0.0, 1.0])
     """
     device = generator.device
     masks = torch.empty(count, 1, side, side, device=device)
@@ -55,6 +60,11 @@ def shuffle_blocks(
 
     Returns:
         `(B, C, H, W)`.
+
+    >>> patches = torch.arange(64.0).view(1, 1, 8, 8)
+    >>> shuffled = shuffle_blocks(patches, size=4, ratio=1.0, generator=torch.Generator().manual_seed(0))
+    >>> bool((shuffled == patches).any()), torch.equal(shuffled.flatten().sort().values, patches.flatten())
+    (False, True)
     """
     batch, channels, height, width = patches.shape
     rows, columns = height // size, width // size

@@ -20,6 +20,11 @@ def pixel_loss(prediction: torch.Tensor, target: torch.Tensor, weight: torch.Ten
 
     Returns:
         `(N,)`.
+
+    >>> target = torch.zeros(2, 3, 1, 4, 4)  # two patches, three networks
+    >>> prediction = target + torch.tensor([0.0, 1.0, -2.0])[:, None, None, None]
+    >>> pixel_loss(prediction, target, torch.ones(2, 3, 1, 4, 4)).tolist()
+    [0.0, 1.0, 2.0]
     """
     difference = (prediction - target).abs() * weight
     total = weight.sum(dim=(0, 2, 3, 4)) * prediction.shape[2]
@@ -44,6 +49,15 @@ def inner_product_loss(
 
     Returns:
         `(N,)`, in [0, 2].
+
+    >>> target = torch.randn(1, 1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    >>> weight = torch.ones(1, 1, 1, 16, 16)
+    >>> brighter, inverted = (
+    ...     float(inner_product_loss(prediction, target, window=8, weight=weight))
+    ...     for prediction in (target + 3, -target)
+    ... )
+    >>> brighter < 0.01, inverted > 1.9
+    (True, True)
     """
     stride = max(1, window // 2)
 

@@ -34,7 +34,15 @@ def _pairs(modules: nn.ModuleList) -> list[_Pair]:
 
 
 class Network(nn.Module):
-    """Predicts every pixel of a patch from the patch and a mask of what must not be looked at."""
+    """Predicts every pixel of a patch from the patch and a mask of what must not be looked at.
+
+    >>> network = Network(channels=3, widths=(8, 12), networks=2)
+    >>> network.initialize([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+    >>> network.multiple, tuple(network(torch.zeros(1, 2 * (3 + 1), 16, 20)).shape)
+    (4, (1, 6, 16, 20))
+    >>> network.select(1).networks
+    1
+    """
 
     def __init__(self, channels: int, widths: Sequence[int], networks: int = 1) -> None:
         """Make networks with no weights yet, see `initialize`.
@@ -81,6 +89,21 @@ class Network(nn.Module):
                 if module is _pairs(self.encoder)[0].first:
                     part[:, -4:] = 0  # a mask that training never shows must mean nothing
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    @property
+    def reach(self) -> int:
+        """Pixels around its own that a prediction depends on, at most."""
+        # Two convolutions a level on the way down, two on the way up, and what pooling joins.
+        return 10 * self.multiple
+
+    @classmethod
+    def of(cls, channels: int, widths: Sequence[int], weights: Sequence[torch.Tensor]) -> Network:
+        """A single trained network, from the weights that `parameters` gave."""
+        network = cls(channels, widths).to(weights[0].device)
+        with torch.no_grad():
+            for own, other in zip(network.parameters(), weights, strict=True):
+                own.copy_(other)
+        return network.requires_grad_(False)
 
     @torch.no_grad()
     def select(self, index: int, parameters: Iterable[torch.Tensor] | None = None) -> Network:

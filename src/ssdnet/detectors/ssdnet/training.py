@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from ssdnet.detectors.checks import check_flags, check_numbers, check_sizes, check_whole, check_words
 from ssdnet.detectors.ssdnet.corruption import block_masks, shuffle_blocks
 from ssdnet.detectors.ssdnet.losses import inner_product_loss, pixel_loss
 from ssdnet.detectors.ssdnet.network import Network
@@ -30,25 +31,64 @@ _DOWNWEIGHT_EVERY = 50  # steps
 _SAMPLES = 1 << 16  # pixels whose residuals are compared
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; `SSDnet` has the same fields and says what they mean."""
+_MOST_LEVELS = 4
+"""Of the network: the smallest image has 16 pixels."""
 
-    widths: tuple[int, ...]
-    steps: int
-    batch: int
-    patch: int
-    learning_rate: float
-    image_input: bool
-    block_sizes: tuple[int, ...]
-    mask_ratio: float
-    shuffle_ratio: float
-    noise: float
-    structure_weight: float
-    structure_window: int
-    downweight: bool
-    plateau: float
-    average: float
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is made and trained.
+
+    'Paper' says that the part is named there, 'ours' that it is not; no number is.
+
+    >>> training = Training(steps=50, widths=(16, 32))
+    >>> training.patch_side((100, 200)), training.patch_side((45, 200))
+    (64, 40)
+    """
+
+    widths: tuple[int, ...] = (32, 48, 64)
+    """Channels of the network at 1/2, 1/4, ... of the resolution; at least two (ours)."""
+    steps: int = 200
+    """Training steps, at most."""
+    batch: int = 8
+    """Patches a step (overlapping patches: paper)."""
+    patch: int = 64
+    """Side of a patch, pixels; smaller in smaller images."""
+    learning_rate: float = 3e-3
+    """Of Adam."""
+    input: str = "image"
+    """What the network is given: the `image` (paper), or `noise` as in Deep Image Prior."""
+    block_sizes: tuple[int, ...] = (4, 8, 16)
+    """Sides of the masked blocks, pixels (block masking: paper)."""
+    mask_ratio: float = 0.35
+    """Probability of a block to be masked; 0 = no masks."""
+    shuffle_ratio: float = 0.15
+    """Share of the 8 x 8 blocks of a patch that change places (spatial patch shuffling: paper)."""
+    noise: float = 0.1
+    """Standard deviation of the noise on the input, in units of the image's contrast (paper)."""
+    structure_weight: float = 0.5
+    """Weight of the inner-product loss beside the pixel loss (paper; on windows of the image: ours)."""
+    structure_window: int = 8
+    """Side of its windows, pixels."""
+    downweight: bool = False
+    """Whether pixels that stay unpredictable count less in training (Auto-AD, IEEE TGRS 2021)."""
+    plateau: float = 0.0
+    """Stop when the loss falls by less than this share over 50 steps; 0 = take all steps."""
+    average: float = 0.0
+    """Horizon of the exponential average of the weights, steps; 0 = take the last weights (ours)."""
+    precision: str = "auto"
+    """Arithmetic of the network: `float32`, `bfloat16`, or `auto`, bfloat16 where it is fast."""
+
+    name: ClassVar[str] = "ssdnet.training"
+
+    def __post_init__(self) -> None:
+        check_whole(self, steps=1, batch=1, patch=16, structure_window=2)
+        check_numbers(self, learning_rate=(1e-8, 1.0), noise=(0.0, math.inf), average=(0.0, math.inf))
+        check_numbers(self, mask_ratio=(0.0, 0.95), structure_weight=(0.0, math.inf))
+        check_numbers(self, shuffle_ratio=(0.0, 1.0), plateau=(0.0, 1.0))
+        check_sizes(self, widths=(2, _MOST_LEVELS), block_sizes=(1, 64))
+        check_flags(self, "downweight")
+        check_words(self, input=("image", "noise"), precision=("auto", "float32", "bfloat16"))
 
     def patch_side(self, shape: tuple[int, ...]) -> int:
         """Side of the patches of an image: what was asked for, or as much as it has, in whole blocks."""
@@ -58,21 +98,72 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One image to be learned."""
+    """One image to be learned.
+
+    >>> pixels, known = torch.ones(1, 16, 16), torch.ones(16, 16, dtype=torch.bool)
+    >>> known[3, 3] = False
+    >>> image, noise = (Subject.of(pixels, known, 7, Training(input=kind)) for kind in ("image", "noise"))
+    >>> float(image.inputs[0, 3, 3]), bool(noise.known[3, 3])
+    (0.0, True)
+    """
 
     pixels: torch.Tensor
-    """`(C, H, W)` float32, what the network shall predict."""
+    """`(C, H, W)` float32, what the network shall predict; 0 where missing."""
     inputs: torch.Tensor
     """`(C, H, W)` float32, what it is given: the same, or noise."""
     valid: torch.Tensor
     """`(H, W)` bool."""
     generator: torch.Generator
     """On the device of the pixels."""
+    noise_seed: int | None
+    """Of the noise, if it is that."""
+
+    @classmethod
+    def of(cls, pixels: torch.Tensor, valid: torch.Tensor, seed: int, training: Training) -> Subject:
+        """An image with random numbers of its own."""
+        own = torch.Generator(pixels.device).manual_seed(seed)
+        pixels = torch.where(valid, pixels, 0)
+        if training.input == "image":
+            return cls(pixels, pixels, valid, own, None)
+        noise = torch.randn(pixels.shape, generator=own, device=pixels.device)
+        return cls(pixels, noise, valid, own, seed)
+
+    @property
+    def known(self) -> torch.Tensor:
+        """`(H, W)` bool, which of the inputs are known."""
+        return self.valid if self.noise_seed is None else torch.ones_like(self.valid)
+
+
+def noise_like(pixels: torch.Tensor, seed: int) -> torch.Tensor:
+    """`(C, H, W)`, the noise of a subject with that seed.
+
+    >>> pixels, known = torch.ones(1, 16, 16), torch.ones(16, 16, dtype=torch.bool)
+    >>> subject = Subject.of(pixels, known, 7, Training(input="noise"))
+    >>> torch.equal(noise_like(pixels, 7), subject.inputs)
+    True
+    """
+    generator = torch.Generator(pixels.device).manual_seed(seed)
+    return torch.randn(pixels.shape, generator=generator, device=pixels.device)
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """One network and how it came to be."""
+    """One network and how it came to be.
+
+    >>> import contextlib
+    >>> from ssdnet.progress import silent
+    >>> training = Training(steps=2, batch=1, widths=(4, 4), patch=16)
+    >>> subject = Subject.of(torch.ones(1, 16, 16), torch.ones(16, 16, dtype=torch.bool), 0, training)
+    >>> (trained,) = train(
+    ...     [[subject]],
+    ...     training,
+    ...     generators=[torch.Generator().manual_seed(0)],
+    ...     precision=contextlib.nullcontext,
+    ...     progress=silent,
+    ... )
+    >>> trained.steps, math.isfinite(trained.loss), trained.last.channels
+    (2, True, 1)
+    """
 
     averaged: Network
     """With the exponential average of its weights."""
@@ -84,44 +175,61 @@ class Trained:
 
 
 def train(
-    subjects: Sequence[Subject],
-    recipe: Recipe,
+    subjects: Sequence[Sequence[Subject]],
+    training: Training,
     *,
     generators: Sequence[torch.Generator],
     precision: Callable[[], AbstractContextManager[object]],
     progress: Progress,
 ) -> list[Trained]:
-    """Train one network for each image, all at the same time.
+    """Train several networks at the same time, each on an image of its own, or on several of one surface.
 
     Each has its own random numbers, and stops on its own; only the work is shared.
 
     Args:
-        subjects: images with the same number of channels.
-        recipe: how.
+        subjects: for each network its images, which take turns; all with the same number of channels.
+        training: how.
         generators: on the CPU, draw the weights.
         precision: makes the context in which the network runs.
-        progress: called with the share of `recipe.steps` and a line with the loss.
+        progress: called with the share of `training.steps` and a line with the loss.
 
     Raises:
         DetectorError: a loss is no longer a number.
+
+    >>> import contextlib
+    >>> training = Training(steps=20, batch=1, widths=(4, 4), patch=16)
+    >>> known = torch.ones(16, 16, dtype=torch.bool)
+    >>> pixels = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    >>> trained = train(
+    ...     [[Subject.of(image, known, 0, training)] for image in pixels],
+    ...     training,
+    ...     generators=[torch.Generator().manual_seed(seed) for seed in (0, 1)],
+    ...     precision=contextlib.nullcontext,
+    ...     progress=lambda fraction, message: print(f"{fraction:.0%}"),
+    ... )
+    50%
+    100%
+    >>> [one.last.networks for one in trained]
+    [1, 1]
     """
-    channels, device = len(subjects[0].pixels), subjects[0].pixels.device
+    channels, device = len(subjects[0][0].pixels), subjects[0][0].pixels.device
     count = len(subjects)
-    network = Network(channels, recipe.widths, count).to(device)
+    network = Network(channels, training.widths, count).to(device)
     network.initialize(generators)
     parameters = list(network.parameters())
     optimizer = torch.optim.Adam(
-        parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=device.type in ("cpu", "cuda")
+        parameters, lr=training.learning_rate, betas=(0.9, 0.99), fused=device.type in ("cpu", "cuda")
     )
     averages = [parameter.detach().clone() for parameter in parameters]
-    side = min(recipe.patch_side(subject.valid.shape) for subject in subjects)
-    watched = [_Watched.of(subject) for subject in subjects]
-    losses = torch.zeros(recipe.steps, count, device=device)
+    side = min(training.patch_side(subject.valid.shape) for images in subjects for subject in images)
+    watched_images = [[_Watched.of(subject) for subject in images] for images in subjects]
+    losses = torch.zeros(training.steps, count, device=device)
     finished: dict[int, Trained] = {}
 
-    for step in range(recipe.steps):
-        optimizer.param_groups[0]["lr"] = recipe.learning_rate * min(1.0, (step + 1) / _WARM_UP)
-        batches = [_corrupted(item, recipe, side) for item in watched]
+    for step in range(training.steps):
+        optimizer.param_groups[0]["lr"] = training.learning_rate * min(1.0, (step + 1) / _WARM_UP)
+        watched = [images[step % len(images)] for images in watched_images]
+        batches = [_corrupted(item, training, side) for item in watched]
         inputs = torch.cat([batch.inputs for batch in batches], dim=1)
         target = torch.stack([batch.target for batch in batches], dim=1)
         weight = torch.stack([batch.weight for batch in batches], dim=1)
@@ -129,35 +237,37 @@ def train(
         with precision():
             prediction = network(inputs).unflatten(1, (count, channels))
         loss = pixel_loss(prediction, target, weight * emphasis)
-        if recipe.structure_weight > 0:
-            loss = loss + recipe.structure_weight * inner_product_loss(
-                prediction, target, window=min(recipe.structure_window, side), weight=weight
+        if training.structure_weight > 0:
+            loss = loss + training.structure_weight * inner_product_loss(
+                prediction, target, window=min(training.structure_window, side), weight=weight
             )
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses[step] = loss.detach()
-        _average(averages, parameters, step, recipe.average)
-        if recipe.downweight:
+        _average(averages, parameters, step, training.average)
+        if training.downweight:
             residual = (prediction.detach() - target).abs().mean(dim=2)
             for number, (item, batch) in enumerate(zip(watched, batches, strict=True)):
                 item.remember(batch, residual[:, number])
                 if (step + 1) % _DOWNWEIGHT_EVERY == 0:
                     item.judge()
 
-        if (step + 1) % _EVERY == 0 or step + 1 == recipe.steps:
+        if (step + 1) % _EVERY == 0 or step + 1 == training.steps:
             recent = losses[max(0, step - _EVERY + 1) : step + 1].mean(dim=0).tolist()
             for number, value in enumerate(recent):
                 if not math.isfinite(value):
                     raise DetectorError(
                         f"training failed: the loss was {value} after {step + 1} steps; "
-                        f"try a learning rate below {recipe.learning_rate:g}"
+                        f"try a learning rate below {training.learning_rate:g}"
                     )
-                last = step + 1 == recipe.steps or _has_settled(losses[: step + 1, number], recipe.plateau)
+                last = step + 1 == training.steps or _has_settled(
+                    losses[: step + 1, number], training.plateau
+                )
                 if last and number not in finished:
                     averaged, newest = network.select(number, averages), network.select(number)
                     finished[number] = Trained(averaged, newest, value, step + 1)
-            progress((step + 1) / recipe.steps, f"training, loss {sum(recent) / count:.3f}")
+            progress((step + 1) / training.steps, f"training, loss {sum(recent) / count:.3f}")
             if len(finished) == count:
                 break
     return [finished[number] for number in range(count)]
@@ -250,7 +360,7 @@ class _Watched:
         self.seen.mul_(0.5)
 
 
-def _corrupted(watched: _Watched, recipe: Recipe, side: int) -> _Batch:
+def _corrupted(watched: _Watched, training: Training, side: int) -> _Batch:
     """Draw overlapping patches, and hide, shuffle and disturb what the network is given of them."""
     subject = watched.subject
     generator, device = subject.generator, subject.pixels.device
@@ -258,7 +368,7 @@ def _corrupted(watched: _Watched, recipe: Recipe, side: int) -> _Batch:
     span = torch.arange(side, device=device)
 
     def starts(size: int) -> torch.Tensor:
-        return torch.randint(size - side + 1, (recipe.batch,), generator=generator, device=device)
+        return torch.randint(size - side + 1, (training.batch,), generator=generator, device=device)
 
     rows = (starts(height)[:, None] + span)[:, :, None]
     columns = (starts(width)[:, None] + span)[:, None, :]
@@ -266,28 +376,34 @@ def _corrupted(watched: _Watched, recipe: Recipe, side: int) -> _Batch:
     known = watched.valid[rows, columns][:, None]
     inputs = target
     hidden = torch.zeros_like(known)
-    if recipe.image_input:
+    if training.input == "image":
         inputs = target * known
-        if recipe.shuffle_ratio > 0:
+        if training.shuffle_ratio > 0:
             both = torch.cat([inputs, known], dim=1)
-            both = shuffle_blocks(both, size=SHUFFLED_BLOCK, ratio=recipe.shuffle_ratio, generator=generator)
+            both = shuffle_blocks(
+                both, size=SHUFFLED_BLOCK, ratio=training.shuffle_ratio, generator=generator
+            )
             inputs, given = both[:, :-1], both[:, -1:]
         else:
             given = known
-        if recipe.noise > 0:
-            inputs = inputs + recipe.noise * torch.randn(inputs.shape, generator=generator, device=device)
-        if recipe.mask_ratio > 0:
+        if training.noise > 0:
+            inputs = inputs + training.noise * torch.randn(inputs.shape, generator=generator, device=device)
+        if training.mask_ratio > 0:
             hidden = block_masks(
-                recipe.batch, side, sizes=recipe.block_sizes, ratio=recipe.mask_ratio, generator=generator
+                training.batch,
+                side,
+                sizes=training.block_sizes,
+                ratio=training.mask_ratio,
+                generator=generator,
             )
         mask = torch.maximum(hidden, 1 - given)
         inputs = inputs * (1 - mask)
     else:
         inputs = subject.inputs[:, rows, columns].transpose(0, 1)
-        if recipe.noise > 0:
-            inputs = inputs + recipe.noise * torch.randn(inputs.shape, generator=generator, device=device)
+        if training.noise > 0:
+            inputs = inputs + training.noise * torch.randn(inputs.shape, generator=generator, device=device)
         mask = hidden
-    every = recipe.mask_ratio <= 0 or not recipe.image_input
+    every = training.mask_ratio <= 0 or training.input != "image"
     emphasis = torch.ones_like(hidden) if every else hidden + _NOT_HIDDEN * (1 - hidden)
     return _Batch(
         inputs=torch.cat([inputs, mask], dim=1),

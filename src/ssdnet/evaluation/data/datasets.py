@@ -14,13 +14,14 @@ every edge, what is above half of the largest value. Other names and hidden file
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssdnet.batch.planning import IMAGE_SUFFIXES
 from ssdnet.errors import DataSetError, InputError
 from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
+from ssdnet.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ssdnet.image import Image
+    from ssdnet.progress import Progress
 
 _JPEG = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
 _LAYOUTS = (
@@ -39,7 +41,15 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One image that is looked at, and the truth about it."""
+    """One image that is looked at, and the truth about it.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ssdnet.evaluation.data.datasets import Case
+        >>> torn = Case("cloth", "hole/003", Path("hole/003.png"), Path("hole/003_mask.png"))
+        >>> torn.label, torn.clean
+        ('cloth/hole/003', False)
+    """
 
     set: str
     """The set it belongs to."""
@@ -66,20 +76,22 @@ class Case:
 
 @dataclass(frozen=True)
 class Found:
-    """What a look into folders gave; nothing has been read yet."""
+    """What a look into folders gave; nothing has been read yet.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from ssdnet.evaluation.data.datasets import Case, Found, check
+        >>> found = Found((Case("cloth", "7", Path("7.png"), None),), faults=("8.png: its mask is missing",))
+        >>> check(Found((), found.faults))
+        Traceback (most recent call last):
+        ssdnet.errors.DataSetError: ...8.png: its mask is missing...
+    """
 
     cases: tuple[Case, ...]
     faults: tuple[str, ...] = ()
     """What is wrong, a line each."""
     notes: tuple[str, ...] = ()
     """What a person should know: folders that were passed over."""
-
-
-class Progress(Protocol):
-    """Called before each image that is checked."""
-
-    def __call__(self, done: float, case: Case, message: str, /) -> None:
-        """Report that `done` are done, and which comes next."""
 
 
 def find(
@@ -99,6 +111,19 @@ def find(
 
     Raises:
         DataSetError: there is nothing to look at.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ssdnet.evaluation.data.datasets import find
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("images/7.png", "masks/7_mask.png", "images/8.png", "good/1.png"):
+        ...         file = Path(folder, "cloth", name)
+        ...         file.parent.mkdir(parents=True, exist_ok=True)
+        ...         file.touch()
+        ...     found = find(Path(folder))
+        >>> [case.label for case in found.cases], [fault.endswith("8_mask.*") for fault in found.faults]
+        (['cloth/7', 'cloth/good/1'], [True])
     """
     if data.is_file():
         if mask is None:
@@ -120,7 +145,7 @@ def find(
 
 
 def check(
-    found: Found, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, progress: Progress | None = None
+    found: Found, *, max_pixels: int | None = DEFAULT_MAX_PIXELS, progress: Progress = silent
 ) -> tuple[Case, ...]:
     """Read all images and masks once, and refuse the lot if anything is wrong with any of them.
 
@@ -135,12 +160,21 @@ def check(
     Raises:
         DataSetError: lists every fault: a mask that is missing, empty or of another size than its image, a
             file that cannot be read or used, two images of one name.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ssdnet.evaluation.data.datasets import check
+        >>> from ssdnet.evaluation.data.synthetic import synthesize
+        >>> with TemporaryDirectory() as folder:
+        ...     cases = check(synthesize(Path(folder), 1, textures=("wood",), side=32))
+        >>> [(case.label, len(case.image_sha256)) for case in cases]
+        [('synthetic-wood/000-stain', 64), ('synthetic-wood/good/000', 64)]
     """
     faults = list(found.faults)
     checked = []
     for number, case in enumerate(found.cases):
-        if progress is not None:
-            progress(number, case, "checking")
+        progress(number / len(found.cases), f"{case.label}: checking")
         try:
             checked.append(_checked(case, max_pixels))
         except InputError as error:
@@ -157,6 +191,20 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
 
     Raises:
         InputError: it cannot be read.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from ssdnet.evaluation.data.datasets import read_mask
+        >>> values = np.zeros((16, 20), np.uint8)
+        >>> values[4:6, 5] = 1, 255  # anything but 0
+        >>> with TemporaryDirectory() as folder:
+        ...     Image.fromarray(values).save(Path(folder, "mask.png"))
+        ...     mask = read_mask(Path(folder, "mask.png"))
+        >>> int(mask.sum())
+        2
     """
     return _anomalous(read_image(path, max_pixels=None))
 

@@ -28,13 +28,28 @@ _KNOWN_SHARE = 0.5
 
 
 def reduced_shape(height: int, width: int, side: int) -> tuple[int, int]:
-    """`(H, W)` with a shorter side of at most `side`; nothing is enlarged."""
+    """`(H, W)` with a shorter side of at most `side`; nothing is enlarged.
+
+    Examples:
+        >>> from ssdnet.evaluation.data.reduction import reduced_shape
+        >>> reduced_shape(1024, 2048, 256), reduced_shape(100, 200, 256)
+        ((256, 512), (100, 200))
+    """
     scale = min(1.0, side / min(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def reduce_mask(mask: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """`(H, W)` bool at another shape: True where more than 0.3 of the area is."""
+    """`(H, W)` bool at another shape: True where more than 0.3 of the area is.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.data.reduction import reduce_mask
+        >>> mask = np.zeros((4, 6), dtype=bool)
+        >>> mask[:2, 0] = mask[3, 5] = True  # half of one reduced pixel, and a quarter of another
+        >>> reduce_mask(mask, (2, 3)).astype(int).tolist()
+        [[1, 0, 0], [0, 0, 0]]
+    """
     share = Pillow.fromarray(mask.astype(np.float32)).resize(shape[::-1], Pillow.Resampling.BOX)
     reduced: npt.NDArray[np.bool_] = np.asarray(share) > _ANOMALOUS_SHARE
     return reduced
@@ -45,6 +60,14 @@ def reduce_map(score: npt.NDArray[np.float32], shape: tuple[int, int]) -> npt.ND
 
     Pixels that are not finite are missing: they do not count for their neighbours, and a pixel of the result
     is NaN where they would make up half of it or more.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.data.reduction import reduce_map
+        >>> score = np.full((64, 64), 3, dtype=np.float32)
+        >>> score[:, :24] = np.nan
+        >>> reduce_map(score, (8, 8))[0].tolist()
+        [nan, nan, nan, 3.0, 3.0, 3.0, 3.0, 3.0]
     """
     known = np.isfinite(score)
     if known.all():
@@ -63,6 +86,15 @@ def reduce_image(image: Image, side: int) -> Image:
 
     Raises:
         NoValidPixelsError: so few pixels are valid that none is left.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.data.reduction import reduce_image
+        >>> from ssdnet.image import read_image
+        >>> image = read_image(np.arange(64 * 96, dtype=np.uint16).reshape(64, 96))
+        >>> small = reduce_image(image, side=32)
+        >>> small.pixels.shape, small.pixels.dtype
+        ((32, 48, 1), dtype('uint16'))
     """
     shape = reduced_shape(image.height, image.width, side)
     if shape == (image.height, image.width):

@@ -12,6 +12,7 @@ from ssdnet import samples
 from ssdnet.errors import UsageError
 from ssdnet.evaluation.data.datasets import Case, Found
 from ssdnet.export.atomic import write_file
+from ssdnet.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ssdnet.evaluation.data.datasets import Progress
+    from ssdnet.progress import Progress
 
 SIDE = 256
 """Pixels of a side."""
@@ -35,7 +36,7 @@ def synthesize(
     seed: int = 0,
     textures: Sequence[str] = samples.TEXTURES,
     side: int = SIDE,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Found:
     """Make one set for each texture, with `count` defective and as many clean images.
 
@@ -56,6 +57,18 @@ def synthesize(
     Raises:
         UsageError: an unknown texture, a count below 1, a side or a seed out of range.
         OutputError: a file could not be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from ssdnet.evaluation.data.synthetic import synthesize
+        >>> with TemporaryDirectory() as folder:
+        ...     found = synthesize(Path(folder), 2, textures=("leather",), side=32)
+        ...     names = sorted(path.parent.name for path in Path(folder).glob("leather/*/*.png"))
+        >>> [case.name for case in found.cases]
+        ['000-stain', '001-hole', 'good/000', 'good/001']
+        >>> names
+        ['good', 'good', 'images', 'images', 'masks', 'masks']
     """
     if count < 1:
         raise UsageError(f"at least 1 synthetic image of each kind is needed, not {count}")
@@ -69,8 +82,7 @@ def synthesize(
             stem = f"{number:03}-{defect}"
             case = Case(name, stem, place / "images" / f"{stem}.png", place / "masks" / f"{stem}.png")
             clean = Case(name, f"good/{number:03}", place / "good" / f"{number:03}.png", None)
-            if progress is not None:
-                progress(len(cases), case, "making images")
+            progress(len(cases) / (2 * count * len(textures)), f"{case.label}: making images")
             surface = 2 * (seed * _APART + number)
             made = samples.sample(texture, defect, (side, side), seed=surface)
             plain = samples.texture(texture, (side, side), seed=surface + 1)

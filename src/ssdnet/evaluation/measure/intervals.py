@@ -28,7 +28,15 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """One detector against another, image by image."""
+    """One detector against another, image by image.
+
+    Examples:
+        >>> from ssdnet.evaluation.measure.intervals import Comparison
+        >>> Comparison(0.02, low=0.005, high=0.04, win_rate=0.7, images=30).clear
+        True
+        >>> Comparison(0.02, low=-0.01, high=0.05, win_rate=0.6, images=30).clear
+        False
+    """
 
     difference: float
     """Mean over sets of the first one's figure minus the second one's."""
@@ -56,6 +64,13 @@ def mean_of_sets(values: Values, sets: Names) -> float:
 
     Returns:
         NaN where no value is known.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.intervals import mean_of_sets
+        >>> values, sets = np.array([1.0, 1.0, 1.0, 0.5]), np.array(["cloth", "cloth", "cloth", "wood"])
+        >>> mean_of_sets(values, sets), float(values.mean())
+        (0.75, 0.875)
     """
     groups = _groups(values, sets)
     return float(np.mean([group.mean() for group in groups])) if groups else math.nan
@@ -82,6 +97,14 @@ def bootstrap_interval(
 
     Returns:
         Lower and upper end; NaN where no value is known.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.intervals import bootstrap_interval
+        >>> values, sets = np.linspace(0, 1, 100), np.repeat(["cloth", "wood"], 50)
+        >>> low, high = bootstrap_interval(values, sets, generator=np.random.default_rng(0))
+        >>> 0.42 < low < 0.5 < high < 0.58
+        True
     """
     groups = _groups(values, sets)
     if not groups:
@@ -103,6 +126,14 @@ def compare(first: Values, second: Values, sets: Names, *, generator: np.random.
         second: `(N,)`, of the same images.
         sets: `(N,)`, the set that each belongs to.
         generator: of the draws.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.intervals import compare
+        >>> first, second = np.linspace(0.5, 1, 20), np.linspace(0.4, 0.9, 20)
+        >>> found = compare(first, second, np.repeat("cloth", 20), generator=np.random.default_rng(0))
+        >>> round(found.difference, 3), found.clear, found.win_rate
+        (0.1, True, 1.0)
     """
     difference = first - second
     low, high = bootstrap_interval(difference, sets, generator=generator)

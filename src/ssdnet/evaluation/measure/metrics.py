@@ -48,7 +48,17 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 @dataclass(frozen=True)
 class PixelFigures:
-    """Figures of pixels, of one image or of a set; NaN where not defined."""
+    """Figures of pixels, of one image or of a set; NaN where not defined.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.metrics import pixel_figures
+        >>> mask = np.array([[False, False, True, True]])
+        >>> score = np.array([[1, 4, 3, 2]], dtype=np.float32)
+        >>> figures = pixel_figures([score], [mask], [score >= 3])
+        >>> figures.auroc, figures.f1  # two pairs of four are in order, one of two pixels is found
+        (0.5, 0.5)
+    """
 
     auroc: float
     ap: float
@@ -70,6 +80,16 @@ def pixel_figures(scores: Sequence[Map], masks: Sequence[Mask], found: Sequence[
 
     Raises:
         MissingDependencyError: scikit-learn is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.metrics import pixel_figures
+        >>> mask = np.zeros((8, 8), dtype=bool)
+        >>> mask[2:4, 2:4] = True
+        >>> score = mask.astype(np.float32)
+        >>> figures = pixel_figures([score], [mask], [score > 2])  # ranked rightly, and none reported
+        >>> figures.auroc, figures.ap, figures.best_f1, figures.f1
+        (1.0, 1.0, 1.0, 0.0)
     """
     known = [np.isfinite(score) for score in scores]
     truth = _joined(masks, known)
@@ -97,6 +117,13 @@ def hit(score: Map, mask: Mask) -> float:
     """1 where the highest score lies on a defect, 0 elsewhere; of several equal ones, the share that does.
 
     NaN where all known pixels are anomalous, or none is.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.metrics import hit
+        >>> mask = np.array([[False, True, True]])
+        >>> [hit(np.array([row], dtype=np.float32), mask) for row in ([0, 1, 2], [3, 1, 2], [2, 1, 2])]
+        [1.0, 0.0, 0.5]
     """
     known = np.isfinite(score)
     truth = mask[known]
@@ -115,6 +142,17 @@ def aupro(scores: Sequence[Map], masks: Sequence[Mask], limit: float) -> float:
 
     Returns:
         In [0, 1]; NaN where there is no region or no normal pixel.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.evaluation.measure.metrics import aupro
+        >>> mask = np.zeros((40, 40), dtype=bool)
+        >>> mask[2:4, 2:4] = mask[10:30, 10:30] = True  # a small defect counts as much as a large one
+        >>> score = np.random.default_rng(0).random((40, 40)).astype(np.float32)
+        >>> score[10:30, 10:30] += 1
+        >>> score[2:4, 2:4] = 0
+        >>> round(aupro([score], [mask], limit=0.3), 2)
+        0.5
     """
     normal = _joined(scores, [np.isfinite(s) & ~m for s, m in zip(scores, masks, strict=True)])
     regions = [region for score, mask in zip(scores, masks, strict=True) for region in _regions(score, mask)]
@@ -134,6 +172,11 @@ def image_auroc(defective: Sequence[float], clean: Sequence[float]) -> float:
 
     Raises:
         MissingDependencyError: scikit-learn is not installed.
+
+    Examples:
+        >>> from ssdnet.evaluation.measure.metrics import image_auroc
+        >>> image_auroc(defective=[4.0, 0.5], clean=[0.1, 1.0])
+        0.75
     """
     if not defective or not clean:
         return math.nan
@@ -147,6 +190,11 @@ def scikit_learn() -> ModuleType:
 
     Raises:
         MissingDependencyError: it is not installed.
+
+    Examples:
+        >>> from ssdnet.evaluation.measure.metrics import scikit_learn
+        >>> scikit_learn().roc_auc_score([False, True], [0.1, 0.9])
+        1.0
     """
     try:
         from sklearn import metrics

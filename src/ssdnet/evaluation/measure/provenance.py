@@ -35,7 +35,7 @@ def provenance(
     """
     import torch
 
-    from ssdnet.detectors.registry import settings_of
+    from ssdnet.detectors.settings import settings_of
     from ssdnet.device import resolve
 
     device = resolve(settings.device)

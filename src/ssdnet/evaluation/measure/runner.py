@@ -12,20 +12,22 @@ that is not counted; memory see `measure.usage`.
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ssdnet import detectors
-from ssdnet.detectors.protocol import Decomposer
-from ssdnet.errors import Cancelled, InputError, OutputError, UsageError
+from ssdnet.batch.looking import look
+from ssdnet.errors import InputError, OutputError, UsageError
 from ssdnet.evaluation.data.reduction import JUDGED_SIDE, reduce_image
 from ssdnet.evaluation.measure.cache import place_of, read_record, write_measured
 from ssdnet.evaluation.measure.judging import judge
 from ssdnet.evaluation.measure.metrics import scikit_learn
 from ssdnet.export.record import versions
 from ssdnet.image import DEFAULT_MAX_PIXELS, MIN_SIDE, read_image
+from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from ssdnet.evaluation.data.datasets import Case
     from ssdnet.evaluation.measure.usage import Usage
     from ssdnet.image import Image
-    from ssdnet.progress import Progress as DetectorProgress
+    from ssdnet.progress import Progress
     from ssdnet.result import Localization
 
 CACHE = "cache"
@@ -84,22 +86,6 @@ class Outcome:
     error: Exception | None = field(default=None, compare=False)
     earlier: bool = False
     """Whether an earlier run had measured it."""
-
-
-class Task(Protocol):
-    """What is in work, for whoever shows the progress."""
-
-    @property
-    def name(self) -> str:
-        """What to call it in front of people."""
-        ...
-
-
-class Progress(Protocol):
-    """Called while a run goes on; may raise `ssdnet.errors.Cancelled` to stop it."""
-
-    def __call__(self, done: float, task: Task, message: str, /) -> None:
-        """Report that `done` of all images, detectors and seeds are done, and what is in work."""
 
 
 def contenders(names: Sequence[str] | None = None, quality: str | None = None) -> dict[str, Detector]:
@@ -151,7 +137,8 @@ def run(
         detectors: from `contenders`, or any others by the name they get in the tables.
         out: folder to keep what was measured in.
         settings: for all of them.
-        progress: called now and then.
+        progress: called now and then with the share of all images, detectors and seeds that is done, and a
+            line that begins with detector and image.
 
     Raises:
         UsageError: wrong settings, or cases that were not checked; raised by the call itself.
@@ -166,17 +153,13 @@ def run(
         raise UsageError("the cases were not checked; give what evaluation.data.datasets.check returns")
     device = resolve(settings.device)
     workers = [_Worker(label, detector, settings, device, out) for label, detector in detectors.items()]
-    return _outcomes(cases, workers, settings.seeds, progress or _silent)
-
-
-def _silent(done: float, task: Task, message: str) -> None:
-    pass
+    return _outcomes(cases, workers, settings.seeds, progress or silent)
 
 
 def _outcomes(
     cases: Sequence[Case], workers: Sequence[_Worker], seeds: Sequence[int], progress: Progress
 ) -> Iterator[Outcome]:
-    done = 0
+    done, total = 0, len(cases) * len(workers) * len(seeds)
     for worker in workers:
         for seed in seeds:
             outcomes = [worker.recall(case, seed) for case in cases]
@@ -185,34 +168,13 @@ def _outcomes(
             done += len(known)
             waiting = [case for case, outcome in zip(cases, outcomes, strict=True) if outcome is None]
             if waiting:
-                progress(done, _InWork(waiting[0], worker.label), "")
+                progress(done / total, f"{worker.label}: {waiting[0].label}")
                 worker.warm_up()
             for first in range(0, len(waiting), worker.batch):
                 group = waiting[first : first + worker.batch]
-                yield from worker.work(group, seed, _share(progress, done, group, worker.label))
+                name = f"{worker.label}: {group[0].label}"
+                yield from worker.work(group, seed, part(progress, done / total, len(group) / total, name))
                 done += len(group)
-
-
-@dataclass(frozen=True)
-class _InWork:
-    """One image and one detector."""
-
-    case: Case
-    detector: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.detector}: {self.case.label}"
-
-
-def _share(progress: Progress, done: int, group: Sequence[Case], label: str) -> DetectorProgress:
-    """The progress of a group as that of the run."""
-    task = _InWork(group[0], label)
-
-    def report(fraction: float, message: str) -> None:
-        progress(done + len(group) * min(max(fraction, 0.0), 1.0), task, message)
-
-    return report
 
 
 class _Worker:
@@ -223,16 +185,16 @@ class _Worker:
     ) -> None:
         import torch
 
-        from ssdnet.detectors.registry import settings_of
+        from ssdnet.detectors.settings import settings_of
         from ssdnet.evaluation.measure.code import code_digest
-        from ssdnet.pipeline import DEFAULT_ALARMS
+        from ssdnet.settings import DEFAULT_ALARMS
 
         self.label = label
         self._detector, self._settings, self._device = detector, settings, device
         self._folder = out / CACHE
         self._warm = False
         # Others take one image after the other anyway.
-        self.batch = settings.batch if isinstance(detector, Decomposer) else 1
+        self.batch = settings.batch if detector.trains else 1
         self._key = {
             "versions": versions(),
             "code": code_digest(detector),
@@ -259,49 +221,27 @@ class _Worker:
         self._warm = True
         noise = np.random.default_rng(0).integers(90, 110, (_WARM_UP_SIDE, _WARM_UP_SIDE, 3), dtype=np.uint8)
         with contextlib.suppress(Exception):  # what is wrong with the detector shows at the images
-            self._localize([read_image(noise)], 0, lambda *_: None)
+            self._localize(0, [read_image(noise)], silent)
 
-    def work(self, cases: Sequence[Case], seed: int, report: DetectorProgress) -> Iterator[Outcome]:
+    def work(self, cases: Sequence[Case], seed: int, progress: Progress) -> Iterator[Outcome]:
         """Look at some images together, judge and keep each; what cannot be done fails alone."""
-        report(0.0, "")
-        images = [self._read(case) for case in cases]
-        readable = [image for image in images if not isinstance(image, Exception)]
-        looked = iter(self._look(readable, seed, report))
-        for case, image in zip(cases, images, strict=True):
-            result = image if isinstance(image, Exception) else next(looked)
+        progress(0.0, "")
+        readers = [functools.partial(self._read, case) for case in cases]
+        looked = look(readers, functools.partial(self._localize, seed), progress)
+        for case, result in zip(cases, looked, strict=True):
             yield self._finish(case, seed, result)
 
     def _path(self, case: Case, seed: int) -> Path:
         one = {"image": case.image_sha256, "mask": case.mask_sha256, "seed": seed}
         return place_of(self._folder, {**self._key, **one})
 
-    def _read(self, case: Case) -> Image | Exception:
-        try:
-            image = read_image(case.image, max_pixels=self._settings.max_pixels)
-            if self._settings.size is not None:
-                image = reduce_image(image, self._settings.size)
-        except Exception as error:
-            return error
+    def _read(self, case: Case) -> Image:
+        image = read_image(case.image, max_pixels=self._settings.max_pixels)
         if image.sha256 != case.image_sha256:
-            return InputError(f"{case.image}: it has changed since it was checked")
-        return image
+            raise InputError(f"{case.image}: it has changed since it was checked")
+        return image if self._settings.size is None else reduce_image(image, self._settings.size)
 
-    def _look(
-        self, images: Sequence[Image], seed: int, report: DetectorProgress
-    ) -> list[_Looked | Exception]:
-        if not images:
-            return []
-        try:
-            return list(self._localize(images, seed, report))
-        except Cancelled:
-            raise
-        except Exception as error:
-            if len(images) == 1:
-                return [error]
-        # What is wrong with one of them, or too much memory for all, must not take the others down.
-        return [item for image in images for item in self._look([image], seed, report)]
-
-    def _localize(self, images: Sequence[Image], seed: int, report: DetectorProgress) -> list[_Looked]:
+    def _localize(self, seed: int, images: Sequence[Image], progress: Progress) -> list[_Looked]:
         from ssdnet.evaluation.measure.usage import measured
         from ssdnet.pipeline import localize_many
 
@@ -312,7 +252,7 @@ class _Worker:
                 device=str(self._device),
                 seed=seed,
                 max_pixels=None,
-                progress=report,
+                progress=progress,
             )
         return [_Looked(result, usage) for result in results]
 
@@ -331,8 +271,7 @@ class _Worker:
         return Outcome(case, self.label, seed, result.record, path)
 
 
-@dataclass(frozen=True, eq=False)
-class _Looked:
+class _Looked(NamedTuple):
     """A result, and what it took."""
 
     result: Localization

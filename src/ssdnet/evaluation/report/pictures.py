@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image as Pillow
 
-from ssdnet.picture.display import fitted_size, resize_colours, resize_extreme, to_rgb
+from ssdnet.picture.display import Colours, fitted_size, resize_extreme
 from ssdnet.picture.overlay import LEAST_UNUSUAL, MOST_UNUSUAL, heat_colours
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def heat_levels(localization: Localization) -> npt.NDArray[np.uint8]:
 
 def image_uri(image: Image) -> str:
     """The image as the `src` of an HTML image."""
-    return _jpeg(resize_colours(to_rgb(image), fitted_size(image.height, image.width, LONGEST)))
+    return _jpeg(Colours.of(image).picture(fitted_size(image.height, image.width, LONGEST)))
 
 
 def mask_uri(mask: npt.NDArray[np.bool_]) -> str:

@@ -7,32 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.detectors.checks import check_numbers, check_whole
-from ssdnet.detectors.protocol import Decomposition
-from ssdnet.detectors.rivals.selfsim.patches import nonlocal_mean
+from ssdnet.detectors.protocol import Detector, checked_window
+from ssdnet.detectors.rivals.selfsim.nonlocal_means import Memory
+from ssdnet.detectors.rivals.selfsim.scale import Scale
 from ssdnet.errors import UsageError
 from ssdnet.maths.grids import Axis, resample
 from ssdnet.maths.pyramid import pyramid
+from ssdnet.maths.window import Window
+from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ssdnet.progress import Progress
 
-_EXPONENTS = tuple(tenth / 10 for tenth in range(5, 15))
-"""Powers of the residual that are tried."""
-_BINS = 20
-"""Of the histogram that says how well a law fits."""
-_WHOLE = 0.9
-"""Of what most pixels of a scale were made of, by which one of them counts as known."""
-_FAR = 80.0
-"""Beyond so many scales of a Laplace law its tail is less than the smallest float32."""
+_WORDS = "similar patches"
+"""What progress tells of."""
 
 
 @dataclass(frozen=True)
-class SelfSimilarity:
+class SelfSimilarity(Detector):
     """A-contrario detection in the residual of the image's self-similarity.
 
     Davy, Ehret, Morel & Delbracio, 'Reducing anomaly detection in images to detection in noise', ICIP 2018;
@@ -48,12 +44,22 @@ class SelfSimilarity:
     Chosen here: the unit of `bandwidth`, since a detector sees no grey levels; the pyramid (that of
     `ssdnet.maths`); patches that reach beyond the edge, compared over what is known, instead of a border
     without score; `stride` and `candidates`, for speed. `published()` has the values of the paper.
+
+    >>> image = torch.sin(torch.arange(48.0) / 2).repeat(1, 48, 1)
+    >>> image += 0.1 * torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> image[0, 20:24, 30:34] = 3.0
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> detector = SelfSimilarity(scales=1, stride=4)
+    >>> _, (scores,) = detector.fit_score([image], [known], generator=torch.Generator())
+    >>> bool(scores[18:26, 28:36].max() == scores.max())
+    True
     """
 
     name: ClassVar[str] = "selfsim"
     summary: ClassVar[str] = "means on discs of the residual that similar patches elsewhere leave"
     assumes: ClassVar[str] = "what is normal repeats in the image, and a defect does not"
     source: ClassVar[str] = "Davy, Ehret, Morel & Delbracio, ICIP 2018; IPOL 2019.263"
+    decomposes: ClassVar[bool] = True
 
     patch: int = 8
     """Side of a patch, pixels of its scale."""
@@ -100,89 +106,64 @@ class SelfSimilarity:
         """Every patch predicted from all the others, as in the paper; minutes for 512 × 512 pixels."""
         return cls(candidates=None, stride=1)
 
-    def score(
-        self,
-        pixels: torch.Tensor,
-        valid: torch.Tensor,
-        *,
-        generator: torch.Generator,
-        progress: Progress,
-    ) -> torch.Tensor:
-        """How far the residual's mean on a disc lies from 0, in its own deviations; see `Detector.score`."""
-        parts = self.decompose([pixels], [valid], generators=[generator], progress=progress)
-        return parts[0].score
-
-    @torch.inference_mode()
-    def decompose(
+    def fit(
         self,
         pixels: Sequence[torch.Tensor],
         valid: Sequence[torch.Tensor],
         *,
-        generators: Sequence[torch.Generator],
-        progress: Progress,
-    ) -> list[Decomposition]:
-        """Score, and the prediction at full resolution; see `Decomposer.decompose`.
-
-        A defect of which several patches are alike explains itself at full resolution, and is then seen in
-        the normal layer although coarser scales find it.
-        """
-        results = []
-        for index, (image, known, generator) in enumerate(zip(pixels, valid, generators, strict=True)):
-
-            def report(fraction: float, message: str, done: int = index) -> None:
-                progress((done + fraction) / len(pixels), message)
-
-            results.append(self._decompose(image, known, generator, report))
-        return results
-
-    def _decompose(
-        self, pixels: torch.Tensor, valid: torch.Tensor, generator: torch.Generator, progress: Progress
-    ) -> Decomposition:
-        levels = pyramid(pixels, valid, max(2, self.scales))
-        sizes = [tuple(level.known.shape[-2:]) for level in levels]
-        used = [index for index, size in enumerate(sizes[: self.scales]) if index == 0 or self._fits(size)]
-        work = sum(0.25**index for index in used)
-        score, normal, done = torch.zeros_like(pixels[0]), pixels, 0.0
-        for index in used:
-            values, share = levels[index].pixels[0], levels[index].known[0, 0]
-            # Beside edges and holes a coarse pixel is the mean of less: nothing inside is its like.
-            known = share >= _WHOLE * share[share > 0].median()
-            part = 0.25**index / work
-
-            def report(fraction: float, done: float = done, part: float = part) -> None:
-                progress(min(1.0, done + part * fraction), "similar patches")
-
-            prediction, weight = self._predict(values, known, generator, report)
-            done += part
-            if index == 0:
-                normal = torch.where(weight > 0, prediction, values)
-            known = known & (weight > 0)
-            deviations = self._deviations(torch.where(known, values - prediction, 0), known)
-            vertical, horizontal = (
-                Axis.between(list(lengths), pixels.device)
-                for lengths in zip(*sizes[: index + 1], strict=True)
-            )
-            deviations = resample(deviations[:, :, None], vertical, horizontal)[:, :, 0]
-            score = torch.maximum(score, deviations)
-        return Decomposition(score, normal)
-
-    def _fits(self, size: tuple[int, ...]) -> bool:
-        """Whether patches have others to be compared with on both sides."""
-        return min(size) >= self.patch + 2 * self.guard
-
-    def _predict(
-        self,
-        values: torch.Tensor,
-        known: torch.Tensor,
         generator: torch.Generator,
-        report: Callable[[float], None],
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        # Where an image is smaller than that, patch and guard region shrink with it.
-        shrink = min(1.0, min(known.shape) / (self.patch + 2 * self.guard))
+        progress: Progress = silent,
+    ) -> SelfSimilarityModel:
+        """Patches of the images, and how far others usually are from them; see `Detector.fit`."""
+        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
+
+    @torch.inference_mode()
+    def fit_score(
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        *,
+        generator: torch.Generator,
+        progress: Progress = silent,
+    ) -> tuple[SelfSimilarityModel, list[torch.Tensor]]:
+        """The model, and the scores; see `Detector.fit_score`."""
+        sides = self._sides(min(min(known.shape) for known in valid))
+        images = [pyramid(image, known, len(sides)) for image, known in zip(pixels, valid, strict=True)]
+        scores = [torch.zeros_like(image[0]) for image in pixels]
+        scales = []
+        for index, (side, reported) in enumerate(zip(sides, _parts(progress, len(sides)), strict=True)):
+
+            def memory(planes: Sequence[tuple[torch.Tensor, torch.Tensor]], side: int = side) -> Memory:
+                return self._memory(planes, side, generator)
+
+            scale, unusual = Scale.fit(
+                [levels[index] for levels in images],
+                memory,
+                gaussian=self.gaussian,
+                radii=self.radii,
+                progress=reported,
+            )
+            scales.append(scale)
+            for number, (levels, values) in enumerate(zip(images, unusual, strict=True)):
+                windows = [level.window for level in levels[: index + 1]]
+                scores[number] = torch.maximum(scores[number], _resampled(values, windows[-1], windows))
+        return SelfSimilarityModel(tuple(scales)), scores
+
+    def _sides(self, shortest: int) -> list[int]:
+        """The shorter side of each scale that patches fit into, with others to be compared with beside."""
+        sides = [shortest]
+        while len(sides) < self.scales and -(-sides[-1] // 2) >= self.patch + 2 * self.guard:
+            sides.append(-(-sides[-1] // 2))
+        return sides
+
+    def _memory(
+        self, planes: Sequence[tuple[torch.Tensor, torch.Tensor]], side: int, generator: torch.Generator
+    ) -> Memory:
+        # Where an image is smaller than patches and guard regions need, these shrink with it.
+        shrink = min(1.0, side / (self.patch + 2 * self.guard))
         size = max(2, int(self.patch * shrink))
-        return nonlocal_mean(
-            values,
-            known,
+        return Memory.draw(
+            planes,
             size=size,
             stride=min(self.stride, size),
             neighbours=self.neighbours,
@@ -190,78 +171,124 @@ class SelfSimilarity:
             bandwidth=self.bandwidth,
             candidates=self.candidates,
             generator=generator,
-            progress=report,
         )
 
-    def _deviations(self, residual: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """`(h, w)`, the largest over channels and radii of a mean on a disc in units of its deviation."""
-        if self.gaussian:
-            residual = made_gaussian(residual)
-        means = [disc_means(residual, known, radius) for radius in self.radii]
-        return torch.stack([standardized(mean, known) for mean in means]).amax((0, 1))
 
+@dataclass(frozen=True, eq=False)
+class SelfSimilarityModel:
+    """What `SelfSimilarity` has learned of a surface.
 
-def made_gaussian(residual: torch.Tensor) -> torch.Tensor:
-    """Each channel of `(C, h, w)` by the monotone law that makes it most nearly standard Gaussian.
-
-    Of `sign(r) * |r|**a`, with `a` from 0.5 to 1.4, it is asked whether it follows a Laplace or a Gaussian
-    law of its own variance; the law whose cumulative histogram differs least is turned into a Gaussian (as in
-    the program of IPOL 2019.263). Zeros are left out of the estimate and stay 0.
+    >>> stripes = torch.sin(torch.arange(48.0) / 2).repeat(1, 48, 1)
+    >>> noise = 0.1 * torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
+    >>> known = torch.ones(48, 48, dtype=torch.bool)
+    >>> detector = SelfSimilarity(scales=1, stride=4)
+    >>> model = detector.fit([stripes + noise], [known], generator=torch.Generator())
+    >>> normal = model.reconstruct(stripes + noise, known)
+    >>> bool((normal - stripes).square().mean() < noise.square().mean() / 2)
+    True
     """
-    return torch.stack([_made_gaussian(plane.flatten()).view_as(plane) for plane in residual])
+
+    scales: tuple[Scale, ...]
+    """The finest first."""
+
+    @property
+    def halo(self) -> int:
+        """See `Model.halo`."""
+        # Of each scale: what is looked at around a sample, the next one to interpolate with, and what two
+        # samples are made of. Then where the coarsest grid may begin.
+        reach = max((scale.reach + 3) << index for index, scale in enumerate(self.scales))
+        return reach + (1 << len(self.scales))
+
+    @torch.inference_mode()
+    def score(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        *,
+        window: Window | None = None,
+        progress: Progress = silent,
+    ) -> torch.Tensor:
+        """How far the residual's mean on a disc lies from 0, in its own deviations; see `Model.score`."""
+        wanted, context = checked_window(pixels, window, self.halo)
+        place = context.aligned(1 << len(self.scales))
+        rows, columns = place.within(context)
+        levels = pyramid(pixels[:, rows, columns], valid[rows, columns], len(self.scales), place)
+        scores = torch.zeros(wanted.size, device=pixels.device)
+        parts = _parts(progress, len(self.scales))
+        for index, (scale, reported) in enumerate(zip(self.scales, parts, strict=True)):
+            windows = [wanted, *(level.window for level in levels[1 : index + 1])]
+            target = _around(windows)
+            values = scale.unusual(levels[index], target, reported)
+            scores = torch.maximum(scores, _resampled(values, target, windows))
+        return scores
+
+    @torch.inference_mode()
+    def reconstruct(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        *,
+        hidden: torch.Tensor | None = None,
+        progress: Progress = silent,
+    ) -> torch.Tensor:
+        """The prediction at full resolution; see `Decomposing.reconstruct`.
+
+        A defect of which several patches are alike explains itself at full resolution, unless it is hidden.
+        Patches that the model remembers from a hidden place are forgotten there.
+        """
+        memory, known = self.scales[0].memory, valid
+        if hidden is not None:
+            memory, known = memory.without(hidden), valid & ~hidden
+
+        def report(fraction: float) -> None:
+            progress(fraction, _WORDS)
+
+        filled = pyramid(pixels, known, 1)[0]
+        prediction, weight = memory.predict(filled.pixels[0], known, filled.window, filled.window, report)
+        return torch.where(weight > 0, prediction, filled.pixels[0])
 
 
-def _made_gaussian(residual: torch.Tensor) -> torch.Tensor:
-    sample = residual[residual != 0].sort().values
-    if len(sample) < _BINS:
-        return residual
-    edges = torch.arange(1, _BINS, device=sample.device) / _BINS
-    # Quantiles of laws of unit scale.
-    laplace = -(1 - 2 * (edges - 0.5).abs()).log() * (edges - 0.5).sign()
-    gauss = torch.special.ndtri(edges)
-    size = sample.abs()
-    size /= size.max()  # or a power of it may be beyond float32
-    best, law = math.inf, (1.0, 1.0, False)
-    for exponent in _EXPONENTS:
-        powers = size**exponent
-        variance = (powers.square().mean() - (powers * sample.sign()).mean().square()).item()
-        for quantiles, scale, heavy in (
-            (laplace, math.sqrt(variance / 2), True),
-            (gauss, math.sqrt(variance), False),
-        ):
-            # The power is monotone: quantiles are taken back instead of each pixel forth.
-            limits = quantiles.sign() * (quantiles.abs() * scale) ** (1 / exponent) * sample.abs().max()
-            shares = torch.searchsorted(sample, limits) / len(sample)
-            misfit = (shares - edges).square().sum().item()
-            if scale > 0 and misfit < best:
-                best, law = misfit, (exponent, scale, heavy)
-    exponent, scale, heavy = law
-    size = (residual.abs() / sample.abs().max()) ** exponent / scale
-    return residual.sign() * (laplace_to_gaussian(size) if heavy else size)
+def _parts(progress: Progress, scales: int) -> list[Callable[[float], None]]:
+    """The progress of each scale, of which the next has a quarter of the pixels."""
+    work = [0.25**index for index in range(scales)]
+
+    def of(index: int) -> Callable[[float], None]:
+        reported = part(progress, sum(work[:index]) / sum(work), work[index] / sum(work))
+        return lambda fraction: reported(min(1.0, fraction), _WORDS)
+
+    return [of(index) for index in range(scales)]
 
 
-def laplace_to_gaussian(size: torch.Tensor) -> torch.Tensor:
-    """The size that a standard Gaussian exceeds as often as a Laplace law of unit scale exceeds `size`."""
-    inside = -torch.special.ndtri(0.5 * torch.exp(-size.clamp_max(_FAR)))
-    # The logarithm of a Gaussian tail is -z**2 / 2, but for terms that hardly grow any more.
-    return torch.sqrt(inside.square() + 2 * (size - _FAR).clamp_min(0))
+def _axes(windows: Sequence[Window], target: Window | None, device: torch.device) -> tuple[Axis, Axis]:
+    """Where the pixels of the first window lie in the scale of the last, along rows and columns.
 
-
-def disc_means(residual: torch.Tensor, known: torch.Tensor, radius: int) -> torch.Tensor:
-    """`(C, h, w)`: means of `(C, h, w)` values, 0 where unknown, over the known pixels of discs.
-
-    A mean over a part of the disc is scaled down by the root of that part, so that white noise deviates as
-    much everywhere.
+    Args:
+        windows: of the scales, the finest first.
+        target: which samples of the last scale are there; None = all.
+        device: of the samples.
     """
-    offset = torch.arange(-radius, radius + 1, device=residual.device)
-    disc = (offset[:, None] ** 2 + offset**2 <= radius**2).to(residual.dtype)
-    both = torch.cat([residual, known[None].to(residual.dtype)])[:, None]
-    totals = F.conv2d(both, disc[None, None], padding=radius)[:, 0]
-    return totals[:-1] / (totals[-1].clamp_min(1) * disc.sum()).sqrt()
+    first = windows[0]
+    spans = (first.top, first.bottom), (first.left, first.right)
+    parts = (None, None) if target is None else ((target.top, target.bottom), (target.left, target.right))
+    vertical, horizontal = (
+        Axis.between([window.shape[axis] for window in windows], device, span=span, part=there)
+        for axis, (span, there) in enumerate(zip(spans, parts, strict=True))
+    )
+    return vertical, horizontal
 
 
-def standardized(means: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """`(C, h, w)`: sizes of means in units of their root mean square over the known pixels."""
-    deviation = means[:, known].square().mean(1).sqrt()
-    # Where nothing is left, nothing deviates.
-    return means.abs() / torch.where(deviation > 0, deviation, 1)[:, None, None]
+def _around(windows: Sequence[Window]) -> Window:
+    """The samples of the last scale that the pixels of the first window lie between."""
+    rows, columns = _axes(windows, None, torch.device("cpu"))
+    return Window(
+        int(rows.low.min()),
+        int(rows.high.max()) + 1,
+        int(columns.low.min()),
+        int(columns.high.max()) + 1,
+        windows[-1].shape,
+    )
+
+
+def _resampled(values: torch.Tensor, target: Window, windows: Sequence[Window]) -> torch.Tensor:
+    """Values of some samples of the last scale at the pixels of the first window."""
+    return resample(values[:, :, None], *_axes(windows, target, values.device))[:, :, 0]

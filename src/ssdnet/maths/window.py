@@ -1,0 +1,89 @@
+"""A part of an image, and where it lies in the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows `top` to `bottom` and columns `left` to `right` (both exclusive) of an image of a `shape`.
+
+    >>> window = Window(top=100, bottom=200, left=0, right=50, shape=(1000, 60))
+    >>> window.around(30)
+    Window(top=70, bottom=230, left=0, right=60, shape=(1000, 60))
+    >>> window.within(window.around(30))
+    (slice(30, 130, None), slice(0, 50, None))
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    shape: tuple[int, int]
+    """Height and width of the whole image, pixels."""
+
+    def __post_init__(self) -> None:
+        height, width = self.shape
+        if not (0 <= self.top < self.bottom <= height and 0 <= self.left < self.right <= width):
+            raise ValueError(f"{self} is no part of the image")
+
+    @classmethod
+    def whole(cls, shape: tuple[int, int]) -> Window:
+        """All of an image.
+
+        >>> Window.whole((4, 6)).size
+        (4, 6)
+        """
+        return cls(0, shape[0], 0, shape[1], (shape[0], shape[1]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the part, pixels."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, for an array of the whole."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def around(self, halo: int) -> Window:
+        """The same with so many pixels of context on each side, as far as the image goes."""
+        height, width = self.shape
+        return Window(
+            max(0, self.top - halo),
+            min(height, self.bottom + halo),
+            max(0, self.left - halo),
+            min(width, self.right + halo),
+            self.shape,
+        )
+
+    def within(self, outer: Window) -> tuple[slice, slice]:
+        """Its rows and columns, for an array of a window that holds it."""
+        return (
+            slice(self.top - outer.top, self.bottom - outer.top),
+            slice(self.left - outer.left, self.right - outer.left),
+        )
+
+    def aligned(self, multiple: int) -> Window:
+        """The part of it that begins at a multiple, along both axes, and ends where it ends.
+
+        >>> Window(5, 20, 8, 30, (20, 30)).aligned(4)
+        Window(top=8, bottom=20, left=8, right=30, shape=(20, 30))
+        """
+        top, left = (-(-start // multiple) * multiple for start in (self.top, self.left))
+        return Window(top, self.bottom, left, self.right, self.shape)
+
+    def halved(self) -> Window:
+        """What is left of it at half the resolution; it begins at even pixels.
+
+        >>> Window(4, 9, 0, 6, (9, 7)).halved()
+        Window(top=2, bottom=5, left=0, right=3, shape=(5, 4))
+        """
+        return Window(
+            self.top // 2,
+            -(-self.bottom // 2),
+            self.left // 2,
+            -(-self.right // 2),
+            (-(-self.shape[0] // 2), -(-self.shape[1] // 2)),
+        )
