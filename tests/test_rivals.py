@@ -395,7 +395,9 @@ class TestDIP:
         noise_part = noise(1, 64, 64)
         known = torch.ones(64, 64, dtype=torch.bool)
         pixels = smooth_part + noise_part
-        normal = DIP().fit([pixels], [known], generator=generator()).reconstruct(pixels, known)
+        model = DIP().fit([pixels], [known], generator=generator())
+        assert isinstance(model, Decomposing)
+        normal = model.reconstruct(pixels, known)
         left = [1 - (normal * target).sum() / target.square().sum() for target in (smooth_part, noise_part)]
         assert left[0] < 0.5
         assert left[1] > 0.65

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from ssdnet._version import __version__
+from ssdnet.detectors.protocol import Detector
 from ssdnet.detectors.registry import load
 from ssdnet.detectors.settings import settings_of
 from ssdnet.device import exact, resolve
@@ -27,8 +28,9 @@ from ssdnet.settings import DEFAULT_ALARMS, check_alarms
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
-    from ssdnet.detectors.protocol import Detector, Model
+    from ssdnet.detectors.protocol import Model
     from ssdnet.image.read import Source
     from ssdnet.progress import Progress
     from ssdnet.result import Localization
@@ -220,7 +222,7 @@ class _Header:
 
 
 def model_type(detector: Detector) -> type[Any]:
-    """The class of a detector's models: what its `fit` is declared to return.
+    """The class of a detector's models: what its `fit` or `fit_score` is declared to return.
 
     Raises:
         InputError: that is no class.
@@ -231,11 +233,14 @@ def model_type(detector: Detector) -> type[Any]:
         >>> model_type(RX()).__module__  # such an object comes of `RX().fit`, and is what a model file holds
         'ssdnet.detectors.rx'
     """
-    fit = type(detector).fit
-    name = str(fit.__annotations__.get("return", ""))
-    found = getattr(sys.modules[fit.__module__], name, None)
+    kind = type(detector)
+    own = kind.fit is not Detector.fit
+    declared: Callable[..., Any] = kind.fit if own else kind.fit_score
+    words = str(declared.__annotations__.get("return", ""))
+    name = words.removeprefix("tuple[").partition(",")[0]
+    found = getattr(sys.modules[declared.__module__], name, None)
     if not isinstance(found, type):
-        raise InputError(f"models of detector '{detector.name}' cannot be read: `fit` declares '{name}'")
+        raise InputError(f"models of detector '{detector.name}' cannot be read: it declares '{name}'")
     return found
 
 

@@ -5,8 +5,8 @@ configuration ── fit(images) ──▶ model ── score(pixels of a window
                                        └─ reconstruct(pixels) ──▶ what would be normal
 ```
 
-A detector of your own subclasses `Detector` as a frozen dataclass and gives it `fit`, or, if there is nothing
-to learn, `score` alone; the rest has defaults.
+A detector of your own subclasses `Detector` as a frozen dataclass and gives it `fit`, or `fit_score` where
+that saves work, or, if there is nothing to learn, `score` alone; the rest has defaults.
 """
 
 from __future__ import annotations
@@ -157,11 +157,11 @@ class Detector(Protocol):
 
     def fit(
         self,
-        pixels: Sequence[torch.Tensor],  # noqa: ARG002 - for others
-        valid: Sequence[torch.Tensor],  # noqa: ARG002
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
         *,
         generator: torch.Generator,
-        progress: Progress = silent,  # noqa: ARG002
+        progress: Progress = silent,
     ) -> Model:
         """Learn a model of one image, or one of several images of the same surface together.
 
@@ -178,8 +178,10 @@ class Detector(Protocol):
         Raises:
             UsageError: several images are given to a detector that learns one only.
         """
+        if type(self).fit_score is not Detector.fit_score:
+            return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
         if type(self).score is Detector.score:
-            raise NotImplementedError(f"{type(self).__name__} has neither `fit` nor `score`")
+            raise NotImplementedError(f"{type(self).__name__} has none of `fit`, `fit_score` and `score`")
         return ByItself(self, int(torch.randint(2**62, (1,), generator=generator)))
 
     def fit_score(

@@ -87,17 +87,6 @@ class Texture(Detector):
             for patch, count in zip(self.patches, self.components, strict=True)
         ]
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> TextureModel:
-        """What the patches of the images are like, and what is usual; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.no_grad()
     def fit_score(
         self,

@@ -74,17 +74,6 @@ class Aota(Detector):
         check_whole(self, optional=("levels",), levels=1, orbits=1, pool=0, references=1, guard=0)
         check_numbers(self, neighbors=(1e-6, 1), smoothing=(0, math.inf))
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> AotaModel:
-        """Positions that others are compared with; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.no_grad()
     def fit_score(
         self,

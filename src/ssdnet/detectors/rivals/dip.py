@@ -64,17 +64,6 @@ class DIP(Detector):
         )
         return replace(published, training=training)
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> SSDnetModel:
-        """Train on one image; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     def fit_score(
         self,
         pixels: Sequence[torch.Tensor],

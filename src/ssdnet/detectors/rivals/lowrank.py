@@ -175,17 +175,6 @@ class LowRank(Detector):
             raise UsageError(f"lowrank: patch must be even, not {self.patch}")
         check_numbers(self, sparsity=(1e-3, 1e3), smoothing=(0, math.inf))
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> LowRankModel:
-        """The patterns of the images; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.no_grad()
     def fit_score(
         self,

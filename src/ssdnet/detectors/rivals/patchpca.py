@@ -70,17 +70,6 @@ class PatchPCA(Detector):
             raise UsageError(f"patchpca: patch must be odd, not {self.patch}")
         check_numbers(self, trim=(0, 1), shrinkage=(1e-6, math.inf), smoothing=(0, math.inf))
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> PatchPCAModel:
-        """What the patches of the images are like; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.no_grad()
     def fit_score(
         self,

@@ -65,17 +65,6 @@ class PHOT(Detector):
     def __post_init__(self) -> None:
         check_numbers(self, smoothing=(0.1, math.inf))
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> PHOTModel:
-        """The covariance of the transform; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.no_grad()
     def fit_score(
         self,

@@ -128,22 +128,6 @@ class SSDnet(Detector):
         if not any(getattr(self, weight) for weight in weights):
             raise UsageError("ssdnet: at least one of texture, learned, residual and raw must be positive")
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> SSDnetModel:
-        """Train a network on the images, and learn what its residual is like; see `Detector.fit`.
-
-        Raises:
-            DetectorError: the training failed.
-            UsageError: several images for a network that gets noise.
-        """
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     def fit_score(
         self,
         pixels: Sequence[torch.Tensor],

@@ -109,17 +109,6 @@ class FCA(Detector):
             raise UsageError(f"fca: stride must be at most {self.tile_size // 2}, not {self.stride}")
         check_numbers(self, tile_sigma=(1e-3, math.inf), smoothing=(0, math.inf))
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> FCAModel:
-        """The typical tile of the images; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.inference_mode()
     def fit_score(
         self,

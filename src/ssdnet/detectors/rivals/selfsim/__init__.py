@@ -106,17 +106,6 @@ class SelfSimilarity(Detector):
         """Every patch predicted from all the others, as in the paper; minutes for 512 × 512 pixels."""
         return cls(candidates=None, stride=1)
 
-    def fit(
-        self,
-        pixels: Sequence[torch.Tensor],
-        valid: Sequence[torch.Tensor],
-        *,
-        generator: torch.Generator,
-        progress: Progress = silent,
-    ) -> SelfSimilarityModel:
-        """Patches of the images, and how far others usually are from them; see `Detector.fit`."""
-        return self.fit_score(pixels, valid, generator=generator, progress=progress)[0]
-
     @torch.inference_mode()
     def fit_score(
         self,
