@@ -103,7 +103,8 @@ def panels(result: Localization) -> list[npt.NDArray[Any]]:
     axes = overlay.figure(result).axes
     shown = [np.asarray(one.images[0].get_array()).astype(int) for one in axes if len(one.images)]
     assert len(shown) >= 5  # and the patches of what is explained
-    return shown[2:5]
+    first = 2 + bool(result.regions)  # what is shown without the findings comes before them
+    return shown[first : first + 3]
 
 
 def words(result: Localization) -> str:
@@ -114,18 +115,32 @@ def test_the_layers_are_shown_with_one_scale_about_grey() -> None:
     result = split(cloth())
     assert result.regions
     normal, anomaly, noise = panels(result)
-    inside = np.kron(result.mask, np.ones((12, 12), dtype=bool))  # as much as the picture is enlarged
-    assert normal.shape == anomaly.shape == noise.shape == (480, 600, 3)
+    larger = normal.shape[0] // 40  # as much as the layer is enlarged
+    assert larger > 1
+    inside = np.kron(result.mask, np.ones((larger, larger), dtype=bool))
+    assert normal.shape == anomaly.shape == noise.shape == (40 * larger, 50 * larger, 3)
     assert (anomaly[~inside] == 128).all()
     assert (noise[inside] == 128).all()
     assert anomaly.max() == 255  # the spot
     assert result.normal is not None
-    np.testing.assert_array_equal(normal[::12, ::12], result.normal.round())
+    np.testing.assert_array_equal(normal[::larger, ::larger], result.normal.round())
     text = words(result)
     for title in ("normal: ", "anomaly: what does not belong", "noise: what chance explains"):
         assert title in text
     assert "grey is no difference" in text
     assert "normal: " not in words(dataclasses.replace(result, normal=None))
+
+
+def test_what_was_found_is_shown_without_it_by_any_detector() -> None:
+    result = split(cloth())
+    for one in (result, dataclasses.replace(result, normal=None)):
+        assert "without it" in words(one)
+        axes = [axes for axes in overlay.figure(one).axes if len(axes.images)]
+        shown = np.asarray(axes[2].images[0].get_array()).astype(int)
+        larger = shown.shape[0] // 40
+        np.testing.assert_array_equal(shown[::larger, ::larger], result.restored)
+    nothing = split(np.full((20, 20), 7, dtype=np.uint8))
+    assert "without it" not in words(nothing)
 
 
 def test_normal_has_the_colours_of_the_picture() -> None:
@@ -147,11 +162,12 @@ def test_missing_pixels_are_hatched_in_each_layer() -> None:
     pixels = cloth(dtype=np.float64)
     pixels[20:30, 20:40] = np.nan
     for shown in panels(split(pixels)):
-        assert set(np.unique(shown[240:360, 240:480])) == {165, 205}
+        larger = shown.shape[0] // 40
+        assert set(np.unique(shown[20 * larger : 30 * larger, 20 * larger : 40 * larger])) == {165, 205}
     roi = np.ones((40, 50), dtype=bool)
     roi[:, :20] = False
     for shown in panels(split(cloth(), roi=roi)):
-        assert set(np.unique(shown[:, :240])) == {165, 205}
+        assert set(np.unique(shown[:, : 20 * (shown.shape[0] // 40)])) == {165, 205}
 
 
 def test_layers_without_any_difference_are_grey() -> None:

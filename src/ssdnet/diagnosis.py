@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from ssdnet.maths.parallel import each
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -108,7 +110,8 @@ def _gradient(pixels: npt.NDArray[np.float32], down: int, right: int) -> npt.NDA
     height, width = (-(-size // step) for size, step in zip(pixels.shape[1:], (down, right), strict=True))
     out = np.empty((height, width), dtype=np.float32)
     rows = max(2 * _RADIUS, _STRIP // (pixels.shape[2] * down))
-    for start in range(0, height, rows):
+
+    def work(start: int) -> None:
         part = out[start : start + rows]
         needed = lines[start * down : (start + len(part) - 1) * down + 2 * _RADIUS + 1]
         grey = pixels[:, needed].mean(axis=0)
@@ -120,6 +123,8 @@ def _gradient(pixels: npt.NDArray[np.float32], down: int, right: int) -> npt.NDA
         np.square(along, out=along)
         across += along
         np.sqrt(across, out=part)
+
+    each(work, range(0, height, rows))
     return out
 
 
@@ -149,16 +154,14 @@ def _slope(shifted: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     return total
 
 
-def remarks(
-    image: Image, pixels: npt.NDArray[np.float32], null: NullModel, sameness: float
-) -> tuple[str, ...]:
+def remarks(image: Image, null: NullModel, sameness: float, *, flat: bool) -> tuple[str, ...]:
     """What a person should know about the evidence, a sentence each.
 
     Args:
         image: that was judged.
-        pixels: `(C, H, W)`, standardised.
         null: the law that its map was judged by.
         sameness: see `stationarity`.
+        flat: whether every pixel has the same value.
 
     Examples:
         >>> import numpy as np
@@ -166,10 +169,10 @@ def remarks(
         >>> from ssdnet.diagnosis import remarks
         >>> from ssdnet.image import read_image
         >>> null = fit_null(np.random.default_rng(0).normal(size=(32, 32)))
-        >>> remarks(read_image(np.full((32, 32), 7, np.uint8)), np.zeros((1, 32, 32), np.float32), null, 1.0)
+        >>> remarks(read_image(np.full((32, 32), 7, np.uint8)), null, 1.0, flat=True)
         ('every pixel has the same value: there is nothing to compare',)
     """
-    if not pixels.any():
+    if flat:
         return ("every pixel has the same value: there is nothing to compare",)
     remarks = []
     if image.pixels.dtype.kind in "iu" and _hardly_varies(image):

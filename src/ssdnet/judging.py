@@ -85,26 +85,40 @@ class Prepared:
     box: tuple[slice, slice]
     """Rows and columns of the part."""
     pixels: torch.Tensor
-    """`(C, H, W)` of the part."""
+    """`(C, H, W)` of the part; empty once nobody needs them."""
     valid: torch.Tensor
     """`(H, W)` bool of the part."""
+    stationarity: float
+    """See `ssdnet.diagnosis.stationarity`."""
+    flat: bool
+    """Whether every pixel has the same value."""
 
     @classmethod
-    def of(cls, image: Image, device: torch.device) -> Prepared:
+    def of(cls, image: Image, device: torch.device, threads: int | None = None) -> Prepared:
         """Standardise an image by its own pixels.
 
         What lies around a small region of interest must cost nothing and change nothing.
         """
-        standardized = standardize(image)
         box = _box(image.valid)
-        part = np.ascontiguousarray(standardized.pixels[(slice(None), *box)])
+        with allowed(threads, image.valid.size):
+            standardized = standardize(image)
+            part = standardized.part(*box)
+            sameness = stationarity(part, image.valid[box])
         return cls(
             image,
             standardized,
             box,
             torch.from_numpy(part).to(device),
             torch.tensor(image.valid[box], device=device),
+            sameness,
+            not part.any(),
         )
+
+    def scored(self, detector: Detector) -> Prepared:
+        """What is needed from then on: of a large image the pixels are most of what it takes in memory."""
+        if detector.decomposes:
+            return self
+        return dataclasses.replace(self, pixels=self.pixels.new_empty(len(self.pixels), 0, 0))
 
 
 @dataclass(frozen=True)
@@ -173,8 +187,9 @@ def result_of(
         ([(30, 20, 6, 6)], 'rx')
     """
     checked = checked_score(score, prepared.valid.cpu().numpy(), detector.name)
-    null = fit_null(checked)
-    found = judge(checked, null)
+    with allowed(setting.threads, checked.size):
+        null = fit_null(checked)
+        found = judge(checked, null)
     watch.lap("calibrate")
     normal = None
     if detector.decomposes:
@@ -198,10 +213,7 @@ def result_of(
     watch.lap("calibrate")
     regions = explain(prepared.standardized, image.valid, found.score, labels, regions)
     watch.lap("explain")
-    sameness = stationarity(
-        prepared.standardized.pixels[(slice(None), *prepared.box)], image.valid[prepared.box]
-    )
-    notes = image.notes + remarks(image, prepared.standardized.pixels, null, sameness)
+    notes = image.notes + remarks(image, null, prepared.stationarity, flat=prepared.flat)
     if not setting.itself and image.sha256 not in {one.sha256 for one in setting.learned}:
         notes += ("judged by a model of other images, not by itself",)
     watch.lap("diagnose")
@@ -222,7 +234,7 @@ def result_of(
         null=null,
         learned=setting.learned,
         itself=setting.itself,
-        stationarity=sameness,
+        stationarity=prepared.stationarity,
         normal=normal,
         notes=notes,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from ssdnet._version import __version__
+from ssdnet.detectors.large import fit_score_each
 from ssdnet.detectors.protocol import Detector
 from ssdnet.detectors.registry import load
 from ssdnet.detectors.settings import settings_of
@@ -56,7 +57,7 @@ class FittedModel:
     >>> import ssdnet
     >>> from ssdnet import samples
     >>> model = ssdnet.fit([samples.texture("twill", (96, 96), seed=seed) for seed in (0, 1)])
-    >>> model.localize(samples.sample("twill", "hole", (96, 96), seed=2).image).pred_label
+    >>> model.localize(samples.sample("twill", "hole", (96, 96), seed=3).image).pred_label
     True
     """
 
@@ -116,7 +117,7 @@ class FittedModel:
                 f"{picture.name}: the model was fitted to images of {self.channels} channel"
                 f"{'' if self.channels == 1 else 's'}, and this has {picture.channels}"
             )
-        prepared = Prepared.of(picture, where)
+        prepared = Prepared.of(picture, where, threads)
         watch.lap("prepare")
         report = progress or silent
         model = moved(self.model, where)
@@ -125,7 +126,8 @@ class FittedModel:
                 prepared.pixels, prepared.valid, progress=part(report, 0.0, 0.5 if itself else 1)
             )
             if itself:
-                model, own = self.detector.fit_each(
+                model, own = fit_score_each(
+                    self.detector,
                     [prepared.pixels],
                     [prepared.valid],
                     generators=[torch.Generator().manual_seed(self.seed)],
@@ -143,7 +145,7 @@ class FittedModel:
             learned=self.learned,
             itself=itself or [one.sha256 for one in self.learned] == [picture.sha256],
         )
-        return result_of(prepared, model, score, self.detector, setting, watch, report)
+        return result_of(prepared.scored(self.detector), model, score, self.detector, setting, watch, report)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model to a file, which is complete or not there.

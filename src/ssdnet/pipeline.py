@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from ssdnet import detectors
+from ssdnet.detectors.large import fit_parts, fit_score_each
 from ssdnet.detectors.protocol import Detector
 from ssdnet.detectors.settings import settings_of
 from ssdnet.device import exact, resolve
 from ssdnet.device import threads as allowed
-from ssdnet.errors import DetectorError, UsageError
+from ssdnet.errors import UsageError
 from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
 from ssdnet.judging import Prepared, Setting, Stopwatch, result_of
 from ssdnet.model import FittedModel, moved
@@ -154,7 +155,7 @@ def localize_many(
         watch = Stopwatch()
         picture = read_image(image, roi=roi, page=page, max_pixels=max_pixels)
         watch.lap("read")
-        prepared.append(Prepared.of(picture, where))
+        prepared.append(Prepared.of(picture, where, threads))
         watch.lap("prepare")
         watches.append(watch)
     pixels = sum(one.valid.numel() for one in prepared)
@@ -162,6 +163,7 @@ def localize_many(
     with allowed(threads, pixels, trains=chosen.trains) as used:
         fitted = _fit_each(chosen, prepared, seed, report)
     share = (time.perf_counter() - start) / max(1, len(prepared))
+    prepared = [one.scored(chosen) for one in prepared]
     results = []
     for one, (model, score), watch in zip(prepared, fitted, watches, strict=True):
         watch.resume({"detect": share})
@@ -231,10 +233,11 @@ def fit(
                 f"{picture.name} has {picture.channels} channels and {pictures[0].name} has "
                 f"{pictures[0].channels}: a model is of images of one kind"
             )
-    prepared = [Prepared.of(picture, where) for picture in pictures]
+    prepared = [Prepared.of(picture, where, threads) for picture in pictures]
     pixels = sum(one.valid.numel() for one in prepared)
     with allowed(threads, pixels, trains=chosen.trains), exact():
-        model = chosen.fit(
+        model = fit_parts(
+            chosen,
             [one.pixels for one in prepared],
             [one.valid for one in prepared],
             generator=torch.Generator().manual_seed(seed),
@@ -289,14 +292,10 @@ def _fit_each(
 ) -> Sequence[tuple[Model, torch.Tensor]]:
     """Of each image its own model and its scores."""
     with exact():
-        fitted = detector.fit_each(
+        return fit_score_each(
+            detector,
             [one.pixels for one in prepared],
             [one.valid for one in prepared],
             generators=[torch.Generator().manual_seed(seed) for _ in prepared],
             progress=progress,
         )
-    if len(fitted) != len(prepared):
-        raise DetectorError(
-            f"detector '{detector.name}' gave {len(fitted)} results for {len(prepared)} images"
-        )
-    return fitted

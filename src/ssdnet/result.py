@@ -278,6 +278,19 @@ class Localization(ReadOnly):
         """
         return self._residual(~self.mask)
 
+    @cached_property
+    def restored(self) -> npt.NDArray[Any]:
+        """`(H, W, C)` of the image's dtype: the image without its regions.
+
+        Texture from elsewhere in the image takes their place, see `ssdnet.restoration`. That takes a second
+        for a region of a few hundred pixels across, when it is first asked for.
+        """
+        from ssdnet.restoration import restore
+
+        restored = restore(self.image, self.mask)
+        restored.flags.writeable = False
+        return restored
+
     def _residual(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating] | None:
         import numpy as np
 

@@ -31,6 +31,7 @@ from scipy.special import logsumexp
 
 from ssdnet.calibration.peaks import cell_maxima, correlation_lengths, peaks_of
 from ssdnet.errors import InputError
+from ssdnet.maths.parallel import each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +77,8 @@ _QUANTILES = np.array([0.05, 0.6])
 _TABLE_START, _TABLE_END, _EVEN = -8.0, 40.0, 1024
 """Heights at whose evenly spaced first part numbers of false alarms are looked up, in scales."""
 _TABLE = np.concatenate([np.linspace(_TABLE_START, _TABLE_END, _EVEN), np.geomspace(41, 1e6, 384)])
-_CHUNK = 1 << 15
-"""Pixels looked up at once: what is made of them stays in a cache of the processor."""
+_CHUNK, _PIECE = 1 << 15, 1 << 18
+"""Pixels looked up at once, so that what is made of them stays in a cache, and pixels a thread takes."""
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 _NODES[len(_NODES) // 2] = 0.0  # exactly
 _SHAPES = _SHAPE_MEAN + _SHAPE_SPREAD * _NODES
@@ -123,9 +124,13 @@ class NullModel:
         table = self._table(*((ends - self.location) / self.scale))
         out = np.empty(score.shape, dtype=np.float32)
         scores, results = score.reshape(-1), out.reshape(-1)
-        for start in range(0, len(scores), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            _look_up(scores[part], self.location, self.scale, table, out=results[part])
+
+        def work(start: int) -> None:
+            for chunk in range(start, min(start + _PIECE, len(scores)), _CHUNK):
+                part = slice(chunk, chunk + _CHUNK)
+                _look_up(scores[part], self.location, self.scale, table, out=results[part])
+
+        each(work, range(0, len(scores), _PIECE))
         return out
 
     def to_dict(self) -> dict[str, Any]:

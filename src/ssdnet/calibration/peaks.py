@@ -8,6 +8,7 @@ import numpy as np
 from scipy import fft
 
 from ssdnet.calibration.running import running_maximum
+from ssdnet.maths.parallel import each
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,15 +75,19 @@ def _largest_around(values: npt.NDArray[np.floating], down: int, right: int) -> 
     """Values, untied, that are the largest of the `2 down + 1` rows and `2 right + 1` columns about them."""
     height, width = values.shape
     rows = max(_STRIP // width, 4 * down)  # what is looked at twice is at most half of it
-    found = []
-    for start in range(0, height, rows):
+    found: dict[int, Floats] = {}
+
+    def work(start: int) -> None:
         first, last = max(0, start - down), min(height, start + rows + down)
         untied = _untied(values[first:last], first * width)
         largest = running_maximum(untied, (2 * down + 1, 2 * right + 1))
         inside = slice(start - first, min(start + rows, height) - first)
         centre = untied[inside]
-        found.append(centre[(centre == largest[inside]) & (centre > -np.inf)])
-    return np.concatenate(found)
+        found[start] = centre[(centre == largest[inside]) & (centre > -np.inf)]
+
+    starts = range(0, height, rows)
+    each(work, starts)
+    return np.concatenate([found[start] for start in starts])
 
 
 def cell_maxima(score: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]) -> Floats:
@@ -151,7 +156,14 @@ def correlation_lengths(score: npt.NDArray[np.floating], valid: npt.NDArray[np.b
         (1.0, 6.0)
     """
     step = max(1, valid.size // _ENOUGH)
-    return _length(score[:, ::step].T, valid[:, ::step].T), _length(score[::step], valid[::step])
+    lengths = [1.0, 1.0]
+
+    def work(axis: int) -> None:
+        values, known = (score.T, valid.T) if axis == 0 else (score, valid)
+        lengths[axis] = _length(values[::step], known[::step])
+
+    each(work, range(2))
+    return lengths[0], lengths[1]
 
 
 def _length(lines: npt.NDArray[np.floating], known: npt.NDArray[np.bool_]) -> float:

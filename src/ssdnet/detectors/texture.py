@@ -68,8 +68,8 @@ class Texture(Detector):
     """Added to the variance of each component as a share of it."""
     lengths: tuple[float, ...] = (3.0, 20.0)
     """Standard deviations along the line of the windows that are averaged over, pixels of the image."""
-    widths: tuple[float, ...] = (0.7, 1.0)
-    """The same across the line, for each length."""
+    widths: tuple[float, ...] = (0.7, 1.6)
+    """The same across the line, for each length; 1.55 and more are averaged at half the resolution."""
 
     def __post_init__(self) -> None:
         check_whole(self, optional=("levels",), levels=1, rounds=0)
@@ -168,9 +168,26 @@ class TextureStatistics:
         Returns:
             `(h', w')` maps, and which window they are of, see `PatchModel.log_distances`.
         """
-        maps, place = self.patches.log_distances(pixels, valid, window)
-        inside = place.within(window)
-        return self.lines.of(self.sizes.of(maps), valid[inside]), place
+        fused, place = self.patches.combined(pixels, valid, window, self.sizes.of)
+        return self.lines.of(fused, valid[place.within(window)], place), place
+
+    def combined(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        window: Window,
+        combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+    ) -> tuple[torch.Tensor, Window]:
+        """What is made of `log_distances` of all lengths, of which none is kept as a whole.
+
+        Args:
+            pixels: see `log_distances`.
+            valid: see `log_distances`.
+            window: see `log_distances`.
+            combine: from maps of a part, one for each length, to one map of that part.
+        """
+        fused, place = self.patches.combined(pixels, valid, window, self.sizes.of)
+        return self.lines.combined(fused, valid[place.within(window)], place, combine), place
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,9 +224,11 @@ class TextureModel:
     ) -> torch.Tensor:
         """The squared distance whose logarithm is the mean of those of all windows; see `Model.score`."""
         wanted, context = checked_window(pixels, window, self.halo)
-        maps, place = self.statistics.log_distances(pixels, valid, context)
+        scores, place = self.statistics.combined(
+            pixels, valid, context, lambda maps: self.squared.of(self.fusion.of(maps))
+        )
         progress(1.0, "lines")
-        return self.squared.of(self.fusion.of(maps)[wanted.within(place)])
+        return scores[wanted.within(place)]
 
 
 def _check_pair(detector: Texture, first: str, second: str, right: Callable[[float], bool]) -> None:

@@ -35,7 +35,7 @@ def explain(
     """The regions with an explanation of the first `MOST_EXPLAINED`; the others are as they were.
 
     Args:
-        standardized: the image, `(C, H, W)`.
+        standardized: the image.
         valid: `(H, W)`, False where a pixel is missing.
         score: `(H, W)`, the anomaly map; of a large region the place of its highest score is looked at.
         labels: `(H, W)`, `labels == region.id` inside a region.
@@ -67,7 +67,7 @@ def explain(
         surroundings = Surroundings(
             top=top,
             left=left,
-            pixels=standardized.pixels[:, rows, columns],
+            pixels=standardized.part(rows, columns),
             offset=standardized.offset,
             scale=standardized.scale,
             score=score[rows, columns],

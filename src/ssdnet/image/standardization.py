@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssdnet.maths.parallel import each
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +29,8 @@ _FRACTION = 128
 class Standardized:
     """An image as detectors see it: `pixels = (values - offset) / scale`, channel by channel.
 
+    It holds the units only; pixels are computed as they are asked for.
+
     Examples:
         >>> import numpy as np
         >>> from ssdnet import read_image
@@ -38,12 +42,85 @@ class Standardized:
         True
     """
 
-    pixels: npt.NDArray[np.float32]
-    """`(C, H, W)`; missing pixels are 0."""
-    offset: npt.NDArray[np.float64]
-    """`(C,)`, the median."""
-    scale: npt.NDArray[np.float64]
-    """`(C,)`, the root mean square about it; 0 in a channel that does not vary."""
+    image: Image
+    units: tuple[_Unit, ...]
+    """Of each channel."""
+
+    @property
+    def offset(self) -> npt.NDArray[np.float64]:
+        """`(C,)`, the median."""
+        return np.array([unit.median * unit.factor for unit in self.units])
+
+    @property
+    def scale(self) -> npt.NDArray[np.float64]:
+        """`(C,)`, the root mean square about it; 0 in a channel that does not vary."""
+        largest = np.finfo(np.float64).max
+        return np.array([min(unit.peak * unit.spread * unit.factor, largest) for unit in self.units])
+
+    @property
+    def pixels(self) -> npt.NDArray[np.float32]:
+        """`(C, H, W)`; missing pixels are 0."""
+        return self.part(slice(0, self.image.height), slice(0, self.image.width))
+
+    def part(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+        """`(C, h, w)` of some rows and columns; missing pixels are 0."""
+        valid = self.image.valid[rows, columns]
+        out = np.zeros((len(self.units), *valid.shape), dtype=np.float32)
+        known = None if valid.all() else valid
+
+        def work(channel: int) -> None:
+            unit = self.units[channel]
+            if unit.peak > 0:
+                values = self.image.pixels[rows, columns, channel]
+                unit.write(values if known is None else values[known][np.newaxis], out[channel], known)
+
+        each(work, range(len(self.units)))
+        return out
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """How a channel is divided, in steps that lose no digit: `(values / factor - median) / peak / spread`."""
+
+    factor: float
+    """1, or what makes the squares of huge values numbers."""
+    median: np.float64
+    peak: float
+    """Largest distance from the median; 0 where nothing varies. The squares of tiny ones would vanish."""
+    spread: float
+    """Root mean square about the median, in units of the peak."""
+
+    @classmethod
+    def of(cls, values: npt.NDArray[Any]) -> _Unit:
+        """Of `(h, w)` values, all known."""
+        factor = 1.0
+        if values.dtype == np.bool_:
+            values = values.view(np.uint8)
+        if values.dtype == np.float64 and np.abs(values).max() > _LARGE:
+            values, factor = values / _LARGE, _LARGE
+        median = _median(values)
+        peak = max(abs(np.subtract(end, median, dtype=np.float64)) for end in (values.max(), values.min()))
+        if peak == 0:
+            return cls(factor, median, 0.0, 0.0)
+        total = math.fsum(np.square(part).sum() for _, part in _differences(values, median, peak))
+        return cls(factor, median, float(peak), math.sqrt(total / values.size))
+
+    def write(
+        self,
+        values: npt.NDArray[Any],
+        plane: npt.NDArray[np.float32],
+        known: npt.NDArray[np.bool_] | None,
+    ) -> None:
+        """Write `(h, w)` values to a plane, or `(1, N)` values to those of its pixels that are known."""
+        if values.dtype == np.bool_:
+            values = values.astype(np.uint8)
+        if self.factor != 1.0:
+            values = values / self.factor
+        target = plane if known is None else np.empty(values.shape, dtype=np.float32)
+        for rows, part in _differences(values, self.median, self.peak):
+            np.divide(part, self.spread, out=target[rows], casting="same_kind")
+        if known is not None:
+            plane[known] = target[0]
 
 
 def standardize(image: Image) -> Standardized:
@@ -62,31 +139,15 @@ def standardize(image: Image) -> Standardized:
         >>> bool(np.allclose(dark.pixels, light.pixels)), bool(np.allclose(light.scale, 3 * dark.scale))
         (True, True)
     """
-    out = np.zeros((image.channels, *image.valid.shape), dtype=np.float32)
-    offset, scale = np.zeros(image.channels), np.zeros(image.channels)
     known = None if image.valid.all() else image.valid  # all pixels are as they are, a selection is a copy
-    for channel, plane in enumerate(out):
+    units: dict[int, _Unit] = {}
+
+    def work(channel: int) -> None:
         values = image.pixels[:, :, channel]
-        values = values if known is None else values[known][np.newaxis]
-        if values.dtype == np.bool_:
-            values = values.astype(np.uint8)
-        unit = 1.0
-        if values.dtype == np.float64 and np.abs(values).max() > _LARGE:
-            values, unit = values / _LARGE, _LARGE
-        median = _median(values)
-        offset[channel] = median * unit
-        peak = max(abs(np.subtract(end, median, dtype=np.float64)) for end in (values.max(), values.min()))
-        if peak > 0:
-            # By the largest, or the squares of tiny differences vanish.
-            total = math.fsum(np.square(part).sum() for _, part in _differences(values, median, peak))
-            spread = math.sqrt(total / values.size)
-            target = plane if known is None else np.empty(values.shape, dtype=np.float32)
-            for rows, part in _differences(values, median, peak):
-                np.divide(part, spread, out=target[rows], casting="same_kind")
-            if known is not None:
-                plane[known] = target[0]
-            scale[channel] = min(peak * spread * unit, np.finfo(np.float64).max)
-    return Standardized(out, offset, scale)
+        units[channel] = _Unit.of(values if known is None else values[known][np.newaxis])
+
+    each(work, range(image.channels))
+    return Standardized(image, tuple(units[channel] for channel in range(image.channels)))
 
 
 def _median(values: npt.NDArray[Any]) -> np.float64:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from ssdnet.maths.parallel import each
+from ssdnet.maths.strips import strips
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -98,6 +101,21 @@ class Excess:
         holes = _holes(images, full, reach, largest)
         return cls(rows, columns, holes, largest)
 
+    @property
+    def any_holes(self) -> bool:
+        """Whether positions beside holes lie above the others; if not, nobody needs to know what they see."""
+        return bool(self.holes.any())
+
+    def take_from(self, seen: Seen, window: Window) -> None:
+        """Take it from the log distances of a window, in place."""
+        logarithm, known, support = seen
+
+        def work(rows: slice) -> None:
+            part = Seen(logarithm[rows], known[rows], support[rows])
+            part.logarithm.sub_(self.of(part, window.rows(rows)))
+
+        each(work, strips(len(logarithm), 4 * logarithm.shape[1]))
+
     def of(self, seen: Seen, window: Window) -> torch.Tensor:
         """`(h, w)`, what is to be taken from the log distances of a window."""
         rows, columns = (
@@ -108,7 +126,7 @@ class Excess:
             )
         )
         edges = rows[:, None] + columns
-        if not bool(self.holes.any()):
+        if not self.any_holes:
             return edges
         group = _group(seen.support, self.largest)
         elsewhere = (seen.known > 0) & (group < _SUPPORT_GROUPS)
@@ -156,10 +174,12 @@ def _holes(images: Sequence[Seen], full: torch.Tensor, reach: int, largest: floa
     for image in images:
         height, width = image.known.shape
         inner = slice(reach, height - reach), slice(reach, width - reach)
-        group = _group(image.support[inner], largest)
-        elsewhere = (image.known[inner] > 0) & (group < _SUPPORT_GROUPS)
-        groups.append(group[elsewhere])
-        values.append(image.logarithm[inner][elsewhere])
+        support = image.support[inner]
+        elsewhere = (image.known[inner] > 0) & (support < largest)
+        group = _group(support[elsewhere], largest)  # of all, it would take twice the memory of a map
+        less = group < _SUPPORT_GROUPS
+        groups.append(group[less])
+        values.append(image.logarithm[inner][elsewhere][less])
     holes = torch.zeros(_SUPPORT_GROUPS + 1, device=full.device)
     keys, order = torch.cat(groups).sort(stable=True)
     if len(keys) == 0:

@@ -15,14 +15,14 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.maths.edges import Excess, Seen
 from ssdnet.maths.gaussian import RobustGaussian, principal_components
-from ssdnet.maths.parallel import each
-from ssdnet.maths.pyramid import pad, pyramid, upsample
+from ssdnet.maths.pyramid import pyramid, upsample_part
 from ssdnet.maths.sampling import known_positions
 from ssdnet.maths.smoothing import separable_filter
+from ssdnet.maths.strips import fill
 from ssdnet.maths.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ssdnet.maths.pyramid import Level
     from ssdnet.progress import Progress
@@ -32,9 +32,6 @@ _SAMPLES = 1 << 13
 
 _SAMPLE_VALUES = 1 << 24
 """Values these patches may have together: of images with many channels there are fewer."""
-
-_STRIP_VALUES = 1 << 19
-"""Coefficients worked on at once: what a processor's cache holds."""
 
 _SMALLEST = 1e-6
 """Distances below this are this: the logarithm of none is not a number."""
@@ -107,18 +104,9 @@ class PatchFilters:
         Args:
             padded: `(1, C, h + p - 1, w + p - 1)`.
         """
-        count, _, patch, _ = self.kernels.shape
-        height, width = (size - patch + 1 for size in padded.shape[-2:])
-        logarithm = torch.empty(height, width, device=padded.device)
-        step = max(1, _STRIP_VALUES // (width * count))
-
-        def work(start: int) -> None:
-            stop = min(start + step, height)
-            coefficients = F.conv2d(padded[:, :, start : stop + patch - 1], self.kernels, self.bias)[0]
-            torch.linalg.vector_norm(coefficients, dim=0, out=logarithm[start:stop])
-
-        each(work, range(0, height, step))
-        return logarithm.clamp_min_(_SMALLEST).log_()
+        coefficients = F.conv2d(padded, self.kernels, self.bias)[0]
+        distance: torch.Tensor = torch.linalg.vector_norm(coefficients, dim=0)
+        return distance.clamp_min_(_SMALLEST).log_()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,31 +168,28 @@ class PatchModel:
             pyramid(image, known, levels, near=near) for image, known in zip(pixels, valid, strict=True)
         ]
         filters: list[list[PatchFilters]] = [[] for _ in components]
-        work = [_Accumulated(len(components)) for _ in pixels]
+        sums = [_Sums(len(components), supported=True) for _ in pixels]
         for number in range(levels - 1, -1, -1):
             progress((levels - 1 - number) / levels, "patches")
-            scales = [_Scale.of(scales[number], max(sides)) for scales in pyramids]
-            samples, weight = _samples(scales, max(sides))
+            scales = [_Scale(some.pop(), max(sides)) for some in pyramids]
+            samples, weight = _samples(scales)
             for size, one in enumerate(components):
                 cut = (max(sides) - one.patch) // 2
                 inner = samples[:, cut : cut + one.patch, cut : cut + one.patch]
                 filters[size].insert(0, one.fit(inner, weight))
-            for total, scale in zip(work, scales, strict=True):
+            for total, scale in zip(sums, scales, strict=True):
                 total.add(scale, [some[0] for some in filters])
-        for total in work:
-            total.divide(levels)
-        excess = []
-        for size, one in enumerate(components):
-            seen = [
-                Seen(total.logarithms[size], known, total.support)
-                for total, known in zip(work, valid, strict=True)
-            ]
-            excess.append(Excess.fit(seen, (one.patch // 2 + 1) * 2 ** (levels - 1)))
-        model = cls(tuple(tuple(some) for some in filters), tuple(excess))
-        return model, [
-            model._corrected(total, known, Window.whole((known.shape[0], known.shape[1])))
-            for total, known in zip(work, valid, strict=True)
-        ]
+        seen = [total.seen(levels, known) for total, known in zip(sums, valid, strict=True)]
+        excess = tuple(
+            Excess.fit([maps[size] for maps in seen], (one.patch // 2 + 1) * 2 ** (levels - 1))
+            for size, one in enumerate(components)
+        )
+        model = cls(tuple(tuple(some) for some in filters), excess)
+        for maps in seen:
+            place = Window.whole((maps[0].known.shape[0], maps[0].known.shape[1]))
+            for some, own in zip(maps, excess, strict=True):
+                own.take_from(some, place)
+        return model, [[some.logarithm for some in maps] for maps in seen]
 
     def log_distances(
         self, pixels: torch.Tensor, valid: torch.Tensor, window: Window
@@ -223,83 +208,169 @@ class PatchModel:
             `(h', w')` maps, and which window they are of: it begins at multiples of `2**(levels - 1)`. They
             are right `halo` pixels inside of a border that is not the image's.
         """
+        return self._maps(pixels, valid, window, len(self.filters), lambda maps: maps)
+
+    def combined(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        window: Window,
+        combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+    ) -> tuple[torch.Tensor, Window]:
+        """What is made of `log_distances` of all sizes, of which none is kept as a whole.
+
+        Args:
+            pixels: see `log_distances`.
+            valid: see `log_distances`.
+            window: see `log_distances`.
+            combine: from maps of some rows, one for each size of patch, to one map of these rows.
+        """
+        (result,), place = self._maps(pixels, valid, window, 1, lambda maps: [combine(maps)])
+        return result, place
+
+    def _maps(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        window: Window,
+        count: int,
+        made_of: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]],
+    ) -> tuple[list[torch.Tensor], Window]:
+        """`count` maps made of those of all sizes, a few rows at a time."""
         place = window.aligned(2 ** (self.levels - 1))
         inside = place.within(window)
         largest = max(filters[0].kernels.shape[-1] for filters in self.filters)
         part, known = pixels[:, inside[0], inside[1]], valid[inside]
         scales = pyramid(part, known, self.levels, place, near=largest // 2)
-        total = _Accumulated(len(self.filters))
-        for number in range(self.levels - 1, -1, -1):
-            total.add(_Scale.of(scales[number], largest), [filters[number] for filters in self.filters])
-        total.divide(self.levels)
-        return self._corrected(total, valid[inside], place), place
+        total = _Sums(len(self.filters), supported=any(one.any_holes for one in self.excess))
+        for number in range(self.levels - 1, 0, -1):
+            total.add(_Scale(scales[number], largest), [filters[number] for filters in self.filters])
+        finest, kernels = _Scale(scales[0], largest), [filters[0] for filters in self.filters]
+        results = [pixels.new_empty(place.size) for _ in range(count)]
 
-    def _corrected(self, total: _Accumulated, valid: torch.Tensor, window: Window) -> list[torch.Tensor]:
-        return [
-            logarithm.sub_(excess.of(Seen(logarithm, valid, total.support), window))
-            for logarithm, excess in zip(total.logarithms, self.excess, strict=True)
-        ]
+        def rows_of(rows: slice) -> Sequence[torch.Tensor]:
+            *logarithms, support = total.rows(finest, kernels, rows)
+            for logarithm, excess in zip(logarithms, self.excess, strict=True):
+                seen = Seen(logarithm.div_(self.levels), known[rows], support.div(self.levels))
+                logarithm.sub_(excess.of(seen, place.rows(rows)))
+            return made_of(logarithms)
+
+        fill(results, total.values_a_row(finest, kernels), rows_of)
+        return results, place
 
 
 @dataclass(frozen=True, eq=False)
 class _Scale:
     """One scale of an image, ready for patches of a size."""
 
-    padded: torch.Tensor
-    """`(1, C, h + p - 1, w + p - 1)`."""
-    share: torch.Tensor
-    """`(h, w)`, how much of each patch is known, in [0, 1]."""
-    window: Window
+    level: Level
+    patch: int
+    """Side of the largest patches, pixels of the scale."""
 
-    @classmethod
-    def of(cls, level: Level, patch: int) -> _Scale:
-        reach = patch // 2
-        share = separable_filter(F.pad(level.known[0, 0], (reach,) * 4), [1 / patch] * patch)
-        padded = pad(level.pixels, reach).contiguous(memory_format=torch.channels_last)
-        return cls(padded, share, level.window)
+    @property
+    def window(self) -> Window:
+        """Where it lies in the whole scale."""
+        return self.level.window
+
+    def share(self, rows: slice) -> torch.Tensor:
+        """`(h, w)` of some rows: how much of each patch is known, in [0, 1]."""
+        framed = _framed(self.level.known, rows, self.patch // 2, "constant")[0, 0]
+        return separable_filter(framed, [1 / self.patch] * self.patch)
+
+    def padded(self, rows: slice) -> torch.Tensor:
+        """`(1, C, h + p - 1, w + p - 1)` pixels of some rows and of all that their patches hold."""
+        reach = self.patch // 2
+        mode = "reflect" if self._reflects else "replicate"
+        framed = _framed(self.level.pixels, rows, reach, mode)
+        return framed.contiguous(memory_format=torch.channels_last)
+
+    def patches(self, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """`(N, p, p, C)` patches around `(N,)` positions."""
+        reach = self.patch // 2
+        offsets = torch.arange(-reach, reach + 1, device=rows.device)
+        places = []
+        for position, size in zip((rows, columns), self.window.size, strict=True):
+            place = position[:, None] + offsets
+            if self._reflects:
+                place = place.abs()
+                place = torch.minimum(place, 2 * (size - 1) - place)
+            places.append(place.clamp_(0, size - 1))
+        number = places[0][:, :, None] * self.window.size[1] + places[1][:, None, :]
+        planes = [plane.flatten().take(number) for plane in self.level.pixels[0]]
+        return torch.stack(planes, dim=-1)
+
+    @property
+    def _reflects(self) -> bool:
+        """Whether it is continued by reflection; what is too small for that, by its last values."""
+        return min(self.window.size) > self.patch // 2
 
 
-def _samples(scales: Sequence[_Scale], patch: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _framed(x: torch.Tensor, rows: slice, reach: int, mode: str) -> torch.Tensor:
+    """Some rows of `(1, C, h, w)` with so many pixels around them, continued beyond the edges."""
+    height = x.shape[2]
+    first, last = max(0, rows.start - reach), min(height, rows.stop + reach)
+    above, below = first - (rows.start - reach), rows.stop + reach - last
+    return F.pad(x[:, :, first:last], (reach, reach, above, below), mode=mode)
+
+
+def _samples(scales: Sequence[_Scale]) -> tuple[torch.Tensor, torch.Tensor]:
     """`(N, p, p, C)` patches of all images, and how much each is known."""
     samples, weights = [], []
     for scale in scales:
-        pixels = scale.padded[0].permute(1, 2, 0).contiguous()
-        _, width, channels = pixels.shape
-        most = max(64, min(_SAMPLES, _SAMPLE_VALUES // (channels * patch**2)) // len(scales))
-        rows, columns = known_positions(scale.share, most=most)
-        # The rows of a patch lie in one piece each.
-        line = width * channels
-        windows = pixels.as_strided((*scale.share.shape, patch, patch * channels), (line, channels, line, 1))
-        samples.append(windows[rows, columns].view(-1, patch, patch, channels))
-        weights.append(scale.share[rows, columns])
+        share = scale.share(slice(0, scale.window.size[0]))
+        channels = scale.level.pixels.shape[1]
+        most = max(64, min(_SAMPLES, _SAMPLE_VALUES // (channels * scale.patch**2)) // len(scales))
+        rows, columns = known_positions(share, most=most)
+        samples.append(scale.patches(rows, columns))
+        weights.append(share[rows, columns])
     return (samples[0], weights[0]) if len(scales) == 1 else (torch.cat(samples), torch.cat(weights))
 
 
-class _Accumulated:
+class _Sums:
     """Sums over the scales, from the coarsest on: each is brought to the next finer one and added."""
 
-    def __init__(self, sizes: int) -> None:
-        self.logarithms: list[torch.Tensor] = []
-        self.support = torch.empty(0)
+    def __init__(self, sizes: int, *, supported: bool) -> None:
+        """Nothing yet.
+
+        Args:
+            sizes: how many sizes of patches there are.
+            supported: whether how much each position sees is summed as well.
+        """
         self._sizes = sizes
+        self._supported = supported
+        self._maps: list[torch.Tensor] = []
+
+    def values_a_row(self, scale: _Scale, filters: Sequence[PatchFilters]) -> int:
+        """How many values of each row of a scale are worked on."""
+        return scale.window.size[1] * max(len(some.bias) for some in filters)
+
+    def rows(self, scale: _Scale, filters: Sequence[PatchFilters], rows: slice) -> list[torch.Tensor]:
+        """Sums at some rows of the next finer scale: `(h, w)` of each size of patch, and the support."""
+        padded = scale.padded(rows)
+        maps = []
+        for some in filters:
+            cut = (scale.patch - some.kernels.shape[-1]) // 2
+            inner = [slice(cut, size - cut) for size in padded.shape[-2:]]
+            maps.append(some.log_distance(padded[:, :, inner[0], inner[1]]))
+        if self._supported:
+            maps.append(scale.share(rows))
+        part = scale.window.rows(rows)
+        for own, before in zip(maps, self._maps, strict=False):  # of the coarsest scale there is none before
+            own.add_(upsample_part(before[None, None], scale.window, part)[0, 0])
+        return maps if self._supported else [*maps, padded.new_ones(())]
 
     def add(self, scale: _Scale, filters: Sequence[PatchFilters]) -> None:
         """Add the next finer scale."""
-        largest = scale.padded.shape[-1] - scale.share.shape[-1] + 1
-        maps = []
-        for some in filters:
-            cut = (largest - some.kernels.shape[-1]) // 2
-            rows, columns = (slice(cut, size - cut) for size in scale.padded.shape[-2:])
-            maps.append(some.log_distance(scale.padded[:, :, rows, columns]))
-        maps.append(scale.share.clone())
-        # One after the other: together they would take as much memory as the picture.
-        for own, before in zip(
-            maps, [*self.logarithms, self.support] if self.logarithms else [], strict=False
-        ):
-            own.add_(upsample(before[None, None], scale.window)[0, 0])
-        *self.logarithms, self.support = maps
+        like = scale.level.pixels
+        maps = [like.new_empty(scale.window.size) for _ in range(self._sizes + self._supported)]
+        fill(
+            maps,
+            self.values_a_row(scale, filters),
+            lambda rows: self.rows(scale, filters, rows)[: len(maps)],
+        )
+        self._maps = maps
 
-    def divide(self, levels: int) -> None:
-        """From sums to means."""
-        for values in (*self.logarithms, self.support):
-            values.div_(levels)
+    def seen(self, levels: int, valid: torch.Tensor) -> list[Seen]:
+        """Means over all scales, for each size of patch."""
+        *logarithms, support = (values.div_(levels) for values in self._maps)
+        return [Seen(logarithm, valid, support) for logarithm in logarithms]

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.maths.smoothing import gaussian_taps, separable_filter
+from ssdnet.maths.strips import fill
 from ssdnet.maths.window import Window
 
 _TINY = torch.finfo(torch.float32).tiny
@@ -75,20 +76,39 @@ def pyramid(
     """
     place = Window.whole((valid.shape[0], valid.shape[1])) if window is None else window
     complete = bool(valid.all())
-    known = valid[None, None].to(pixels.dtype)
-    values = pixels[None] if complete else torch.where(valid, pixels, 0)[None]
+    if complete:
+        known = pixels.new_ones(()).expand(1, 1, *valid.shape)  # takes no memory
+        values = pixels[None]
+    else:
+        known = valid[None, None].to(pixels.dtype)
+        values = torch.where(valid, pixels, 0)[None]
     scales = [Level(values, known, place)]
     # Go on until nothing is missing, so that a hole of any size can be filled.
-    while len(scales) < levels or (bool((known == 0).any()) and max(place.size) > 1):
-        weight = _halve(known, place)
-        values = _halve(values if complete else values * known, place) / weight.clamp_min(_TINY)
-        complete = False  # beyond the edge nothing is known
-        known, place = weight, place.halved()
-        scales.append(Level(values, known, place))
+    while len(scales) < levels or (not complete and bool((known == 0).any()) and max(place.size) > 1):
+        scales.append(_halved(scales[-1]))
+        known, place = scales[-1].known, scales[-1].window
+    if complete:
+        return scales
     filled = [scales[-1]]
     for number in range(len(scales) - 2, -1, -1):
         filled.append(_fill(scales[number], filled[-1].pixels, near))
     return filled[::-1][:levels]
+
+
+def _halved(level: Level) -> Level:
+    """The next coarser scale."""
+    place = level.window.halved()
+    channels = level.pixels.shape[1]
+    pixels = level.pixels.new_empty(1, channels, *place.size)
+    known = level.pixels.new_empty(1, 1, *place.size)
+
+    def rows_of(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        weight = _halve(level.known, level.window, rows)
+        sums = _halve(level.pixels, level.window, rows, level.known)
+        return sums.div_(weight.clamp_min(_TINY)), weight
+
+    fill([pixels, known], 2 * channels * place.size[1], rows_of)
+    return Level(pixels, known, place)
 
 
 def _fill(level: Level, coarser: torch.Tensor, near: int) -> Level:
@@ -131,19 +151,65 @@ def upsample(values: torch.Tensor, finer: Window) -> torch.Tensor:
     return values
 
 
-def _halve(x: torch.Tensor, window: Window) -> torch.Tensor:
-    """Smooth and keep every second sample of `(1, C, h, w)`; zeros lie beyond the edge.
+def upsample_part(values: torch.Tensor, finer: Window, part: Window) -> torch.Tensor:
+    """`(1, C, h, w)`, a part of what `upsample` gives.
+
+    >>> coarse = torch.arange(4.0).view(1, 1, 4, 1)
+    >>> window = Window.whole((8, 1))
+    >>> upsample_part(coarse, window, Window(4, 6, 0, 1, (8, 1))).flatten().tolist()
+    [1.75, 2.25]
+    >>> upsample(coarse, window).flatten().tolist()[4:6]
+    [1.75, 2.25]
+    """
+    if part == finer:
+        return upsample(values, finer)
+    context = Window(
+        max(finer.top, part.top - part.top % 2 - 2),
+        min(finer.bottom, part.bottom + 2),
+        max(finer.left, part.left - part.left % 2 - 2),
+        min(finer.right, part.right + 2),
+        finer.shape,
+    )
+    rows, columns = context.halved().within(finer.halved())
+    inside = part.within(context)
+    return upsample(values[:, :, rows, columns], context)[:, :, inside[0], inside[1]]
+
+
+def halve_rows(values: torch.Tensor, window: Window, rows: slice) -> torch.Tensor:
+    """`(h', w')`: some rows of a `(h, w)` map at half the resolution, with zeros beyond its edge.
+
+    >>> halve_rows(torch.ones(4, 4), Window.whole((4, 4)), slice(0, 1)).tolist()
+    [[0.765625, 0.765625]]
+    """
+    return _halve(values[None, None], window, rows)[0, 0]
+
+
+def _halve(x: torch.Tensor, window: Window, rows: slice, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """Smooth `(1, C, h, w)` and keep every second sample; zeros lie beyond the edge.
 
     Four taps (1, 3, 3, 1) where the size is even and three (1, 2, 1) where it is odd: its own mirror image.
+
+    Args:
+        x: of a window.
+        window: where it lies.
+        rows: which rows of the result.
+        weight: `(1, 1, h, w)`, what `x` is multiplied by before; None = 1.
     """
     for axis, start, full in ((-2, window.top, window.shape[0]), (-1, window.left, window.shape[1])):
         # Before a window that begins between two coarser samples nothing is known either.
         before = 1 + start % 2
-        count = (x.shape[axis] + before) // 2
         wide = full % 2 == 0
-        after = 2 * count + (2 if wide else 1) - (x.shape[axis] + before)
-        padded = F.pad(x, (before, after, 0, 0) if axis == -1 else (0, 0, before, after))
-        taps = [padded.narrow(axis, start, 2 * count - 1) for start in range(4 if wide else 3)]
+        size = x.shape[axis]
+        first, last = (rows.start, rows.stop) if axis == -2 else (0, (size + before) // 2)
+        low, high = 2 * first - before, 2 * last + (2 if wide else 1) - before
+        inside = slice(max(0, low), min(size, high))
+        margins = (inside.start - low, high - inside.stop)
+        if axis == -2:
+            x = x[:, :, inside] if weight is None else x[:, :, inside] * weight[:, :, inside]
+            padded = F.pad(x, (0, 0, *margins))
+        else:
+            padded = F.pad(x, margins)
+        taps = [padded.narrow(axis, tap, 2 * (last - first) - 1) for tap in range(4 if wide else 3)]
         taps = [part[:, :, ::2] if axis == -2 else part[:, :, :, ::2] for part in taps]
         middle = taps[1] + taps[2] if wide else taps[1]
         outer = taps[0] + taps[-1]

@@ -49,14 +49,52 @@ class Window:
 
     def around(self, halo: int) -> Window:
         """The same with so many pixels of context on each side, as far as the image goes."""
+        return self.around_by(halo, halo)
+
+    def around_by(self, down: int, right: int) -> Window:
+        """The same with so many rows above and below, and columns beside it, as far as the image goes."""
         height, width = self.shape
         return Window(
-            max(0, self.top - halo),
-            min(height, self.bottom + halo),
-            max(0, self.left - halo),
-            min(width, self.right + halo),
+            max(0, self.top - down),
+            min(height, self.bottom + down),
+            max(0, self.left - right),
+            min(width, self.right + right),
             self.shape,
         )
+
+    def inside(self, outer: Window) -> Window:
+        """What of it lies inside of another window of the same image.
+
+        >>> Window(0, 9, 2, 6, (9, 7)).inside(Window(4, 9, 0, 4, (9, 7)))
+        Window(top=4, bottom=9, left=2, right=4, shape=(9, 7))
+        """
+        return Window(
+            max(self.top, outer.top),
+            min(self.bottom, outer.bottom),
+            max(self.left, outer.left),
+            min(self.right, outer.right),
+            self.shape,
+        )
+
+    def tiles(self, side: int) -> list[Window]:
+        """Parts of at most `side` rows and columns that cover it, row by row.
+
+        >>> [tile.size for tile in Window.whole((5, 3)).tiles(4)]
+        [(4, 3), (1, 3)]
+        """
+        return [
+            Window(top, min(top + side, self.bottom), left, min(left + side, self.right), self.shape)
+            for top in range(self.top, self.bottom, side)
+            for left in range(self.left, self.right, side)
+        ]
+
+    def rows(self, rows: slice) -> Window:
+        """Some of its rows, counted from its first.
+
+        >>> Window(4, 9, 0, 6, (9, 7)).rows(slice(2, 4))
+        Window(top=6, bottom=8, left=0, right=6, shape=(9, 7))
+        """
+        return Window(self.top + rows.start, self.top + rows.stop, self.left, self.right, self.shape)
 
     def within(self, outer: Window) -> tuple[slice, slice]:
         """Its rows and columns, for an array of a window that holds it."""

@@ -1,4 +1,4 @@
-"""The three layers as pictures: what is normal, what does not belong, and what chance explains."""
+"""The image taken apart: without what was found; and what is normal, anomalous and noise, if it was split."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ssdnet.image import read_image
 from ssdnet.picture.display import Colours, resize_extreme, sampled, shaded, shown_channels
 from ssdnet.picture.panels import add_panel, hatch, show, write
+from ssdnet.restoration import restore
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from ssdnet.picture.layout import Layout
+    from ssdnet.picture.layout import Box, Layout
     from ssdnet.result import Localization
 
+_WITHOUT = "without it: texture from elsewhere"
 _TITLES = (
     "normal: as it should look",
     "anomaly: what does not belong",
@@ -26,7 +29,7 @@ _GREY, _REACH = 128, 127
 
 
 def add_layers(figure: Figure, layout: Layout, localization: Localization, colours: Colours) -> None:
-    """Fill the panels of the layers, if the result has layers.
+    """Fill the panels of the layers: one without the findings, if there are some, and those of the result.
 
     Normal is drawn as the picture is. The other two are differences from it, drawn about a middle grey and
     stretched alike, so that they can be compared.
@@ -48,13 +51,16 @@ def add_layers(figure: Figure, layout: Layout, localization: Localization, colou
         >>> len(figure.axes), figure.texts[0].get_text()
         (3, 'normal: as it should look')
     """
+    panels = list(layout.layers)
+    if localization.regions:
+        _add_restored(figure, layout, panels.pop(0), localization, colours)
     normal, anomaly, noise = localization.normal, localization.anomaly, localization.noise
     if normal is None or anomaly is None or noise is None:
         return
     image = localization.image
     differences = [shown_channels(sampled(layer, image.valid)) for layer in (anomaly, noise)]
     largest = _largest(differences[0] + differences[1])  # where one is, the other is 0
-    left, _, wide, tall = layout.layers[0]
+    left, _, wide, tall = panels[0]
     size = tall, wide
     pictures = (
         colours.like(normal, size),
@@ -62,7 +68,7 @@ def add_layers(figure: Figure, layout: Layout, localization: Localization, colou
         _about_grey(noise, largest, size),
     )
     missing = ~resize_extreme(image.valid, size, np.logical_or)
-    for box, title, picture in zip(layout.layers, _TITLES, pictures, strict=True):
+    for box, title, picture in zip(panels, _TITLES, pictures, strict=True):
         axes = add_panel(figure, layout, box, title)
         show(axes, hatch(picture, missing), image.height, image.width)
     words = (
@@ -70,7 +76,37 @@ def add_layers(figure: Figure, layout: Layout, localization: Localization, colou
         "In anomaly and noise grey is no difference;\n"
         f"black and white are {_spoken(largest)} or more below and above."
     )
-    write(figure, layout, (left, layout.layers[-1][1] + tall + 54), words, 8.5)
+    write(figure, layout, (left, panels[-1][1] + tall + 54), words, 8.5)
+
+
+def layer_count(localization: Localization) -> int:
+    """How many panels `add_layers` fills.
+
+    Examples:
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.picture.layers import layer_count
+        >>> image = np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> layer_count(ssdnet.localize(image, detector="rx"))  # nothing found, nothing to leave out
+        0
+    """
+    return int(bool(localization.regions)) + (0 if localization.normal is None else len(_TITLES))
+
+
+def _add_restored(
+    figure: Figure, layout: Layout, box: Box, localization: Localization, colours: Colours
+) -> None:
+    image = localization.image
+    size = box[3], box[2]
+    missing = ~resize_extreme(image.valid, size, np.logical_or)
+    if size[0] >= image.height:
+        picture = colours.like(localization.restored, size)
+    else:  # of a large image, what the panel cannot show need not be made
+        shown = read_image(colours.picture(size), roi=~missing)
+        mask = resize_extreme(localization.mask, size, np.logical_or)
+        picture = restore(shown, mask).astype(np.uint8, copy=False)
+    axes = add_panel(figure, layout, box, _WITHOUT)
+    show(axes, hatch(picture, missing), image.height, image.width)
 
 
 def _largest(difference: npt.NDArray[np.floating]) -> float:

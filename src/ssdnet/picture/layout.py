@@ -17,6 +17,8 @@ Box: TypeAlias = tuple[int, int, int, int]
 _LEFT, _RIGHT, _BETWEEN = 52, 44, 56
 _TITLED = 210
 """Small and narrow panels still leave room for their titles."""
+_EXPLAINED = 112
+"""Below layers that are explained in words."""
 _CAPTIONED = 400
 """The words below the layers need room too."""
 _LONGEST_LAYER = 640
@@ -86,8 +88,8 @@ class Layout:
             stacked=False,
         )
 
-    def with_layers(self, height: int, width: int) -> Layout:
-        """The same with room for the three layers of an image of that size.
+    def with_layers(self, height: int, width: int, count: int = 3) -> Layout:
+        """The same with room for so many layers of an image of that size.
 
         Below a picture and a heat map that are beside each other they stand in a row, and where these are
         stacked, in a column on their right. Those of a strip stand the other way, as large as the picture.
@@ -100,19 +102,22 @@ class Layout:
             start, in_row = (beside, top), True
         elif self.stacked:
             start, in_row = (beside, top), False
-            room = (self.scale[1] + self.scale[3] - top - 2 * _BETWEEN) // 3
+            rows = max(3, count)
+            room = (self.scale[1] + self.scale[3] - top - (rows - 1) * _BETWEEN) // rows
             tall, wide = fitted_size(height, width, room * width // height)
         else:
             start, in_row = (left, below), True
-            room = (self.width - left - _RIGHT - 2 * _BETWEEN) // 3
-            tall, wide = fitted_size(height, width, max(room, _LONGEST_LAYER))
+            columns = max(3, count)
+            room = (self.width - left - _RIGHT - (columns - 1) * _BETWEEN) // columns
+            longest = max(room, _LONGEST_LAYER) if count == 3 else room
+            tall, wide = fitted_size(height, width, longest)
         right, down = (max(wide, _TITLED) + _BETWEEN, 0) if in_row else (0, tall + _BETWEEN)
-        boxes = [(start[0] + number * right, start[1] + number * down, wide, tall) for number in range(3)]
+        boxes = [(start[0] + number * right, start[1] + number * down, wide, tall) for number in range(count)]
         x, y, _, _ = boxes[-1]
         return dataclasses.replace(
             self,
             width=max(self.width, start[0] + _CAPTIONED, x + max(wide, _TITLED) + _RIGHT),
-            height=max(self.height, y + tall + 112),
+            height=max(self.height, y + tall + (_EXPLAINED if count >= 3 else 48)),
             layers=tuple(boxes),
         )
 

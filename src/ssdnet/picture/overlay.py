@@ -15,7 +15,7 @@ from matplotlib.font_manager import findfont, get_font
 
 from ssdnet.image.model import IN_MEMORY
 from ssdnet.picture.display import Colours, display_size, fitted_size, resize_extreme
-from ssdnet.picture.layers import add_layers
+from ssdnet.picture.layers import add_layers, layer_count
 from ssdnet.picture.layout import Layout
 from ssdnet.picture.outlines import mark, outline_regions
 from ssdnet.picture.panels import DPI, FONT, INK, OUTLINE, QUIET, add_panel, hatch, show, style, write
@@ -90,8 +90,8 @@ def figure(localization: Localization) -> Figure:
     image = localization.image
     size = display_size(image.height, image.width)
     layout = Layout.of(*size)
-    if localization.normal is not None:
-        layout = layout.with_layers(image.height, image.width)
+    if (layers := layer_count(localization)) > 0:
+        layout = layout.with_layers(image.height, image.width, layers)
     explained = [region.explanation for region in localization.regions if region.explanation is not None]
     layout = layout.with_reasons([explanation.patch[3] for explanation in explained])
     missing = resize_extreme(~image.valid, size, np.logical_and)

@@ -240,13 +240,13 @@ class SSDnetModel:
             evidence.append(raw_residual(rest, valid)[inside])
         if self.residual is not None:
             progress(0.6, "residual")
-            lines = self.residual.lines.of(self.residual.patches.of(rest, valid, place), valid)
-            evidence += [values[inside] for values in lines]
+            averages = self.residual.lines.of(self.residual.patches.of(rest, valid, place), valid, place)
+            evidence += [values[inside] for values in averages]
         if self.learned is not None:
             progress(0.8, "learned features")
             features = _features(network, self.blindness, inputs, known, normal, valid, place)
-            lines = self.learned.lines.of(self.learned.features.of(features), valid)
-            evidence += [values[inside] for values in lines]
+            averages = self.learned.lines.of(self.learned.features.of(features), valid, place)
+            evidence += [values[inside] for values in averages]
         progress(1.0, "")
         return self.squared.of(self.fusion.of(evidence))
 
