@@ -147,3 +147,60 @@ def huge_tiff(width: int, height: int, samples: int = 1, tile: int = 0) -> bytes
         tags += [(273, 4, 8), (278, 4, height), (279, 4, 1)]
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, number) for tag, kind, number in sorted(tags))
     return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + b"\0" * 4
+
+
+_TIFF_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 12: "d"}
+"""Layouts of the types of tags: BYTE, ASCII, SHORT, LONG, RATIONAL (numerator and denominator), DOUBLE."""
+
+Tags = dict[int, tuple[int, Any]]
+
+
+def raw_tiff(*pages: tuple[Tags, bytes], order: str = "<") -> bytes:
+    """A TIFF made by hand, for what no library writes; offsets and counts of one strip are filled in.
+
+    Args:
+        pages: of each the tags, as type and value (bytes of ASCII, a number or several), and its strip.
+        order: of bytes.
+    """
+    out = bytearray((b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 0))
+    link = 4
+    for tags, strip in pages:
+        strip_at = len(out)
+        out += strip + b"\0" * (len(strip) % 2)
+        entries = {**tags, 273: (4, strip_at), 279: (4, len(strip))}
+        packed_values = {}
+        for tag, (kind, value) in entries.items():
+            if kind == 2:
+                data, count = value, len(value)
+            else:
+                several = value if isinstance(value, (tuple, list)) else (value,)
+                count = len(several) // len(_TIFF_TYPES[kind])
+                data = struct.pack(order + _TIFF_TYPES[kind][0] * len(several), *several)
+            if len(data) > 4:
+                at = len(out)
+                out += data + b"\0" * (len(data) % 2)
+                data = struct.pack(order + "I", at)
+            packed_values[tag] = struct.pack(order + "HHI", tag, kind, count) + data.ljust(4, b"\0")
+        out[link : link + 4] = struct.pack(order + "I", len(out))
+        out += struct.pack(order + "H", len(entries)) + b"".join(
+            packed_values[tag] for tag in sorted(entries)
+        )
+        link = len(out)
+        out += b"\0" * 4
+    return bytes(out)
+
+
+def grey_tags(height: int, width: int, bits: int = 8, photometric: int | None = 1, **more: Any) -> Tags:
+    """Tags of one grey strip without compression; `more` as `t_262=(3, 1)`."""
+    tags: Tags = {
+        256: (4, width),
+        257: (4, height),
+        258: (3, bits),
+        259: (3, 1),
+        277: (3, 1),
+        278: (4, height),
+        284: (3, 1),
+    }
+    if photometric is not None:
+        tags[262] = (3, photometric)
+    return tags | {int(name[2:]): value for name, value in more.items()}

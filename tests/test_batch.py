@@ -135,6 +135,33 @@ def test_the_same_file_is_taken_once(here: Path) -> None:
         ("p/\u00e4.png", "p/a\u0308.bmp"),
     ],
 )
+def test_results_of_two_inputs_are_told_apart_by_their_suffix(here: Path, first: str, second: str) -> None:
+    for name in (first, second, "p/b.png"):
+        make_image(here / name)
+    assert dict(planned("p")) == {
+        first: Path(first).name,
+        second: Path(second).name,
+        "p/b.png": "b",
+    }
+
+
+def test_names_that_meet_only_then_are_told_apart_too(here: Path) -> None:
+    for name in ("p/a.jpg", "p/a.png", "p/a.jpg.bmp"):
+        make_image(here / name)
+    assert dict(planned("p")) == {
+        "p/a.jpg": "a.jpg",
+        "p/a.png": "a.png",
+        "p/a.jpg.bmp": "a.jpg.bmp",
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("p/Scan.png", "p/scan.png"),
+        ("p/\u00e4.png", "p/a\u0308.png"),
+    ],
+)
 def test_two_inputs_for_one_result_are_refused(here: Path, first: str, second: str) -> None:
     make_image(here / first)
     make_image(here / second)
@@ -491,6 +518,35 @@ def test_a_configured_detector_is_taken_and_told_apart_by_its_settings(here: Pat
 
 
 # Resuming ---------------------------------------------------------------------------------------------
+
+
+def test_two_files_of_one_name_are_resumed_each(here: Path) -> None:
+    make_image(here / "p/a.png", seed=1)
+
+    def done() -> dict[str, bool]:
+        jobs = plan(["p"], Path("out"))
+        return {one.job.stem: one.skipped for one in run(jobs, QUICK, out=Path("out"), resume=True)}
+
+    assert done() == {"a": False}
+    make_image(here / "p/a.bmp", seed=2)
+    assert done() == {"a.bmp": False, "a.png": False}  # it is called otherwise now
+    assert done() == {"a.bmp": True, "a.png": True}
+
+
+def test_a_no_data_value_is_part_of_what_is_resumed(here: Path) -> None:
+    jobs = plan([str(make_image(here / "a.png"))], Path("out"))
+
+    def done(*values: float) -> Outcome:
+        settings = dataclasses.replace(QUICK, nodata=values)
+        (outcome,) = run(jobs, settings, out=Path("out"), resume=True)
+        return outcome
+
+    assert not done().skipped
+    assert not done(100).skipped
+    assert done(100).skipped
+    record = done(100).record
+    assert record is not None
+    assert record["input"]["missing_pixels"] > 0
 
 
 @pytest.fixture

@@ -741,3 +741,24 @@ def test_demo_counts_what_is_found() -> None:
     assert _comparison(labels, mask).endswith("made with 2 defects: 1 of 2 found, 1 false region.")
     labels[0:4, 0:4] = 3
     assert _comparison(labels, mask).endswith("made with 2 defects: 2 of 2 found, 1 false region.")
+
+
+# Missing pixels -----------------------------------------------------------------------------------------
+
+
+def test_nodata_is_left_out_and_notes_that_differ_in_numbers_are_said_once(here: Path) -> None:
+    for number, name in enumerate(("a.png", "b.png")):
+        pixels = np.random.default_rng(number).integers(60, 190, (64, 64)).astype(np.uint8)
+        pixels[:, : 10 + number] = 0
+        Pillow.fromarray(pixels).save(here / name)
+    result = call("locate", "a.png", "b.png", "--detector", "rx", "--save", "json", "--nodata", "0")
+    assert result.exit_code == 0
+    assert "a.png and 1 more: 640 pixels (16 %) are missing: with the no-data value 0 that was given" in (
+        result.stderr
+    )
+    assert result.stderr.count("are missing") == 1
+    plain = call("locate", "a.png", "--detector", "rx", "--save", "json")
+    assert "all have the value 0; if they are no part of the picture" in plain.stderr
+    wrong = call("locate", "a.png", "--nodata", "black")
+    assert wrong.exit_code == 2
+    assert "'black' is not a number" in wrong.stderr

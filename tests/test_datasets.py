@@ -156,7 +156,7 @@ def test_every_fault_is_named_at_once(pairs, mvtec, tmp_path):
         "lost.png": "its mask is missing",
         "blank.png": "the mask is empty",
         "masks/large.png": "21 x 30 pixels (rows x columns), and its image 20 x 30",
-        "images/cut.png": "damaged, cut short",
+        "images/cut.png": "cannot be decoded",
         "masks/broken.png": "not an image",
         "images/a.png": "a.bmp has the same name",
         "good/tiny.png": "at least 16",

@@ -280,10 +280,12 @@ def test_jpeg_in_tiff() -> None:
     assert image.notes == ()
 
 
-def test_formats_that_pillow_cuts_to_8_bits_say_so() -> None:
-    image = read_image(imagecodecs.jpeg2k_encode(RGB16, level=0))
-    assert image.pixels.dtype == np.uint8
-    assert any("8 bits" in note for note in image.notes)
+def test_formats_that_pillow_cuts_to_8_bits_keep_all() -> None:
+    check(read_image(imagecodecs.jpeg2k_encode(RGB16, level=0)), RGB16)
+    image = read_image(imagecodecs.avif_encode(RGB16 >> 6, level=100, bitspersample=10))
+    assert image.pixels.dtype == np.uint16
+    assert image.notes == ()
+    assert 255 < image.pixels.max() < 1024
 
 
 def test_cmyk_becomes_rgb_with_a_note() -> None:
@@ -311,15 +313,9 @@ def test_mixed_inks(dtype: Any) -> None:
     check(image, np.round(paper[..., :3] * paper[..., 3:] * full).astype(dtype))
 
 
-def test_colours_that_are_not_converted_are_named() -> None:
-    data = tiff(RGB, photometric="cielab")
-    check(read_image(data), RGB)
-    assert read_image(data).notes == ("channels are CIELAB and were taken as stored",)
-
-
 def test_premultiplied_alpha_is_named() -> None:
     assert "multiplied by alpha" in read_image(LOSSLESS["tiff-rgba-assocalpha"][0]).notes[0]
-    assert read_image(LOSSLESS["tiff-rgba-unassalpha"][0]).notes == ()
+    assert not any("multiplied" in note for note in read_image(LOSSLESS["tiff-rgba-unassalpha"][0]).notes)
 
 
 # ---------------------------------------------------------------- orientation
@@ -628,24 +624,9 @@ def test_roi_with_ringing_is_cut_at_half() -> None:
     image = read_image(RGB, roi=ringing)
     np.testing.assert_array_equal(image.valid, roi_array() != 0)
     (note,) = image.notes
-    assert note.startswith("the roi has more than two values; inside is where it is above half")
+    assert note.startswith("roi: the mask is not only black and white; inside is what is above half of ")
     colour = np.stack([ringing, np.zeros_like(ringing)], axis=2)
     np.testing.assert_array_equal(read_image(RGB, roi=colour).valid, roi_array() != 0)
-
-
-@pytest.mark.parametrize(
-    "roi",
-    [
-        roi_array() * np.uint8(200) + np.uint8(3),  # two values, both inside
-        roi_array() * np.float32(0.9) + np.float32(0.01) * values(H, W, dtype=bool),
-        np.where(roi_array(), values(H, W) % 50 + 200, 0).astype(np.uint8),  # cut, and no difference
-        -roi_array().astype(np.int64) * (1 + values(H, W, dtype=bool)),
-    ],
-)
-def test_roi_of_other_values_is_inside_where_not_0(roi: Array) -> None:
-    image = read_image(RGB, roi=roi)
-    np.testing.assert_array_equal(image.valid, roi != 0)
-    assert image.notes == ()
 
 
 def test_roi_is_remembered() -> None:
@@ -775,8 +756,8 @@ def test_levels_copies_and_masks_are_no_pages() -> None:
         writer.write(small, metadata=None, subfiletype=1)
         writer.write(big > 9, metadata=None, subfiletype=4, photometric="minisblack")
     image = read_image(file.getvalue())
-    check(image, big)
-    assert (image.page_count, image.notes) == (1, ())
+    check(image, big, big > 9)
+    assert image.page_count == 1
 
 
 @pytest.mark.parametrize("page", [0, -1, "2", True, np.True_, 1.0, [1]])
@@ -994,16 +975,19 @@ def test_cut_short_is_an_error_or_complete(kind: str) -> None:
         (b"", "empty"),
         (b"hello world, this is a text\n" * 9, "not an image"),
         (b"%PDF-1.7\n" + b"x" * 99, "PDF is not supported; export the page as PNG"),
-        (b"\0\0\0\x18ftypheic" + b"\0" * 99, "HEIC is not supported; export it as PNG"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 99, "HEIC file that cannot be decoded"),
         (b'<?xml version="1.0"?>\n<svg width="20">', "SVG is not supported; export it as PNG"),
         (b"\xef\xbb\xbf\n<svg>", "SVG is not supported; export it as PNG"),
         (b"<html><body></body></html>" * 9, "not an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n", "not an image"),
-        (b"II*\0" + b"\xff" * 60, "damaged"),
-        (b"II*\0", "damaged"),
-        (b"\x89PNG\r\n\x1a\n", "damaged"),
-        (b"\xff\xd8\xff\xe0" + b"\0" * 40, "damaged"),
-        (b"P5 33 20 300\n" + b"\xff" * 1320, "damaged"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n",
+            "PostScript is not supported",
+        ),
+        (b"II*\0" + b"\xff" * 60, "this is a TIFF file that cannot be decoded"),
+        (b"II*\0", "this is a TIFF file that cannot be decoded"),
+        (b"\x89PNG\r\n\x1a\n", "this is a PNG file that cannot be decoded"),
+        (b"\xff\xd8\xff\xe0" + b"\0" * 40, "this is a JPEG file that cannot be decoded"),
+        (b"P5 33 20 300\n" + b"\xff" * 1320, "this is a Netpbm file that cannot be decoded"),
     ],
 )
 def test_content_that_is_no_image(content: bytes, cause: str, tmp_path: Path) -> None:

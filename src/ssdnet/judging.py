@@ -211,7 +211,8 @@ def result_of(
     found = found.placed(image.valid.shape, prepared.box)
     labels, regions = found.regions(setting.alarms)
     watch.lap("calibrate")
-    regions = explain(prepared.standardized, image.valid, found.score, labels, regions)
+    seen = standardize(image.seen()) if image.lab else prepared.standardized
+    regions = explain(seen, image.valid, found.score, labels, regions)
     watch.lap("explain")
     notes = image.notes + remarks(image, null, prepared.stationarity, flat=prepared.flat)
     if not setting.itself and image.sha256 not in {one.sha256 for one in setting.learned}:

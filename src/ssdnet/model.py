@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ssdnet.detectors.protocol import Model
+    from ssdnet.image.nodata import Values
     from ssdnet.image.read import Source
     from ssdnet.progress import Progress
     from ssdnet.result import Localization
@@ -78,6 +79,7 @@ class FittedModel:
         itself: bool = False,
         alarms: float = DEFAULT_ALARMS,
         roi: Source | None = None,
+        nodata: Values = None,
         page: int | None = None,
         max_pixels: int | None = DEFAULT_MAX_PIXELS,
         device: str = "auto",
@@ -96,6 +98,7 @@ class FittedModel:
                 unusual among all of them and in its own picture as well, stands out most.
             alarms: see `ssdnet.localize`.
             roi: see `ssdnet.localize`.
+            nodata: see `ssdnet.localize`.
             page: see `ssdnet.localize`.
             max_pixels: see `ssdnet.localize`.
             device: see `ssdnet.localize`.
@@ -110,7 +113,7 @@ class FittedModel:
         watch = Stopwatch()
         alarms = check_alarms(alarms)
         where = resolve(device)
-        picture = read_image(image, roi=roi, page=page, max_pixels=max_pixels)
+        picture = read_image(image, roi=roi, nodata=nodata, page=page, max_pixels=max_pixels)
         watch.lap("read")
         if picture.channels != self.channels:
             raise UsageError(

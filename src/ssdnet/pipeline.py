@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from ssdnet.detectors.protocol import Model
+    from ssdnet.image.nodata import Values
     from ssdnet.image.read import Source
     from ssdnet.progress import Progress
 
@@ -40,6 +41,7 @@ def localize(
     threads: int | None = None,
     alarms: float = DEFAULT_ALARMS,
     roi: Source | None = None,
+    nodata: Values = None,
     page: int | None = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
@@ -59,6 +61,7 @@ def localize(
             `ssdnet.device.threads`. What torch may use otherwise is as before afterwards.
         alarms: how many false regions to accept in a clean image, on average. Positive.
         roi: an image of the same size, white where to look and black elsewhere; see `read_image`.
+        nodata: a value, or several, that stand for missing pixels; see `read_image`.
         page: 1-based page of a file with several; by default the first, with a note in the result.
         max_pixels: refuse images with more rows x columns than this before decoding them; None = no limit.
         progress: called with the share of the work done and a message; may raise `Cancelled`.
@@ -89,6 +92,7 @@ def localize(
         threads=threads,
         alarms=alarms,
         roi=roi,
+        nodata=nodata,
         page=page,
         max_pixels=max_pixels,
         progress=progress,
@@ -105,6 +109,7 @@ def localize_many(
     threads: int | None = None,
     alarms: float = DEFAULT_ALARMS,
     roi: Source | None = None,
+    nodata: Values = None,
     page: int | None = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
@@ -124,6 +129,7 @@ def localize_many(
         threads: see `localize`.
         alarms: see `localize`.
         roi: see `localize`.
+        nodata: see `localize`.
         page: see `localize`.
         max_pixels: see `localize`.
         progress: see `localize`; the share is that of all the work.
@@ -153,7 +159,7 @@ def localize_many(
     watches, prepared = [], []
     for image in images:
         watch = Stopwatch()
-        picture = read_image(image, roi=roi, page=page, max_pixels=max_pixels)
+        picture = read_image(image, roi=roi, nodata=nodata, page=page, max_pixels=max_pixels)
         watch.lap("read")
         prepared.append(Prepared.of(picture, where, threads))
         watch.lap("prepare")
@@ -189,6 +195,7 @@ def fit(
     seed: int = DEFAULT_SEED,
     threads: int | None = None,
     roi: Source | None = None,
+    nodata: Values = None,
     max_pixels: int | None = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
 ) -> FittedModel:
@@ -207,6 +214,7 @@ def fit(
         seed: see `localize`.
         threads: see `localize`.
         roi: see `localize`; holds for each image.
+        nodata: see `localize`.
         max_pixels: see `localize`.
         progress: see `localize`.
 
@@ -224,7 +232,7 @@ def fit(
     chosen = chosen_detector(detector, quality)
     where = resolve(device)
     sources = images if _are_several(images) else [cast("Source", images)]
-    pictures = [read_image(one, roi=roi, max_pixels=max_pixels) for one in sources]
+    pictures = [read_image(one, roi=roi, nodata=nodata, max_pixels=max_pixels) for one in sources]
     if not pictures:
         raise UsageError("there is no image to fit a model to")
     for picture in pictures:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import os
 import unicodedata
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ STANDARD_INPUT = "-"
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".gif",
-    ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif", ".qoi",
+    ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif", ".qoi", ".jxl", ".jls", ".jxr", ".wdp",
+    ".heic", ".heif", ".hif", ".dcm", ".fits", ".fit", ".fts",
 ))
 # fmt: on
 """Which files of a folder are images; a file that is named is tried whatever it is called."""
@@ -67,6 +69,8 @@ def plan(inputs: Sequence[str], out: Path, *, recursive: bool = False) -> tuple[
     Named files and matches of patterns go straight into `out`. Hidden files, everything under an `out` that
     lies inside the folder, and files that an earlier run has written are passed over. A file that is given
     twice is taken once. What is not there, and a folder or pattern without an image, is a job that fails.
+    The results of `p.jpg` are called `p.*`; where a `p.png` goes to the same place, only these two keep their
+    suffix in the names of their results, `p.jpg.*` and `p.png.*`.
 
     Args:
         inputs: paths of files or folders, patterns such as `scans/*.tif`, `-` for standard input.
@@ -93,8 +97,9 @@ def plan(inputs: Sequence[str], out: Path, *, recursive: bool = False) -> tuple[
         for job in _expand(text, out, recursive):
             plain = job.source == STANDARD_INPUT or job.fault is not None
             jobs.setdefault(job.source if plain else os.path.realpath(job.source), job)
-    _check({identity: job for identity, job in jobs.items() if job.fault is None})
-    return tuple(jobs.values())
+    named = dict(zip(jobs, _told_apart(list(jobs.values())), strict=True))
+    _check({identity: job for identity, job in named.items() if job.fault is None})
+    return tuple(named.values())
 
 
 def _expand(text: str, out: Path, recursive: bool) -> Iterator[Job]:
@@ -163,6 +168,25 @@ def _is_image(path: Path) -> bool:
 def _is_ours(path: Path) -> bool:
     """Whether it is named as an earlier run names its results."""
     return path.name.lower().endswith(_OWN_SUFFIXES)
+
+
+def _told_apart(jobs: list[Job]) -> list[Job]:
+    """The jobs, those whose results would have the same names with their suffix in these names.
+
+    A file may be called `p.jpg.png`, so that a longer name can meet another one; it then gets longer too.
+    """
+    while True:
+        places = [_folded(str(job.folder / job.stem)) for job in jobs]
+        counts = Counter(place for place, job in zip(places, jobs, strict=True) if job.fault is None)
+        longer = [
+            replace(job, stem=Path(job.source).name)
+            if counts[place] > 1 and job.fault is None and job.source != STANDARD_INPUT
+            else job
+            for place, job in zip(places, jobs, strict=True)
+        ]
+        if longer == jobs:
+            return jobs
+        jobs = longer
 
 
 def _check(jobs: dict[str, Job]) -> None:

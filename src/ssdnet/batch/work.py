@@ -18,7 +18,8 @@ from ssdnet.batch.planning import STANDARD_INPUT
 from ssdnet.errors import UsageError
 from ssdnet.export import DEFAULT_FORMATS, check_layers, parse_formats
 from ssdnet.export.record import plain
-from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
+from ssdnet.image import DEFAULT_MAX_PIXELS, read_image, read_mask
+from ssdnet.image.nodata import check as check_nodata
 from ssdnet.progress import part, silent
 from ssdnet.settings import DEFAULT_ALARMS, DEFAULT_SEED, check_alarms
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from ssdnet.batch.planning import Job
     from ssdnet.detectors.protocol import Detector
-    from ssdnet.image import Image
+    from ssdnet.image import Image, Mask
     from ssdnet.model import FittedModel
     from ssdnet.progress import Progress
     from ssdnet.result import Localization
@@ -60,6 +61,7 @@ class Settings:
     threads: int | None = None
     alarms: float = DEFAULT_ALARMS
     roi: str | None = None
+    nodata: tuple[float, ...] = ()
     page: int | None = None
     max_pixels: int | None = DEFAULT_MAX_PIXELS
     formats: tuple[str, ...] = DEFAULT_FORMATS
@@ -114,7 +116,7 @@ class Work:
 
     settings: Settings
     detector: Detector
-    roi: Image | None
+    roi: Mask | None
     formats: tuple[str, ...]
     batch: int
     """Images to look at together."""
@@ -182,7 +184,7 @@ def prepare(settings: Settings) -> Work:
     device = resolve(settings.device)
     formats = parse_formats(settings.formats)
     check_layers(formats, detector.name, decomposes=detector.decomposes)
-    roi = None if settings.roi is None else read_image(settings.roi, max_pixels=settings.max_pixels)
+    roi = None if settings.roi is None else read_mask(settings.roi, max_pixels=settings.max_pixels)
     fingerprint = plain(
         {
             "ssdnet": __version__,
@@ -192,6 +194,7 @@ def prepare(settings: Settings) -> Work:
             "seed": settings.seed,
             "alarms": settings.alarms,
             "roi": roi and roi.sha256,
+            "nodata": [str(value) for value in check_nodata(settings.nodata)],
             "page": settings.page,
             "formats": formats,
             "batch": batch,
@@ -309,7 +312,13 @@ class _Read(NamedTuple):
 def _read(job: Job, work: Work) -> _Read:
     start = time.perf_counter()
     settings = work.settings
-    image = read_image(job.source, roi=work.roi, page=settings.page, max_pixels=settings.max_pixels)
+    image = read_image(
+        job.source,
+        roi=work.roi,
+        nodata=settings.nodata,
+        page=settings.page,
+        max_pixels=settings.max_pixels,
+    )
     return _Read(image, time.perf_counter() - start)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssdnet.cli.options import detector_options, pixel_limit
+from ssdnet.cli.options import detector_options, nodata_option, pixel_limit
 from ssdnet.cli.program import say
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False),
     help="Image of the same size as each of them, white where to look and black elsewhere.",
 )
+@nodata_option
 @click.option("--recursive", is_flag=True, help="Look into subfolders too.")
 def command(
     inputs: Sequence[str],
@@ -41,6 +42,7 @@ def command(
     threads: int | None,
     max_pixels: int | None,
     roi: str | None,
+    nodata: tuple[float, ...],
     recursive: bool,
 ) -> int:
     """Learn what is usual in some images of the same surface, and write it to a file.
@@ -65,6 +67,7 @@ def command(
             seed=seed,
             threads=threads,
             roi=roi,
+            nodata=nodata,
             max_pixels=pixel_limit(max_pixels),
             progress=progress,
         )

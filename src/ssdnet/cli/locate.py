@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ssdnet.cli.options import detector_options, pixel_limit
+from ssdnet.cli.options import detector_options, nodata_option, pixel_limit
 from ssdnet.cli.program import describe, say, show_traceback
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ssdnet.batch import Job, Outcome, Settings
     from ssdnet.cli.report import Report
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 ANOMALY_FOUND = 1
 NOTHING_DONE = 3
 SOME_FAILED = 4
+
+_NUMBER = re.compile(r"\d[\d,.]*")
 
 
 @click.command("locate", short_help="Look at images and write what does not belong in them.")
@@ -52,6 +55,7 @@ SOME_FAILED = 4
     type=click.Path(exists=True, dir_okay=False),
     help="Image of the same size, white where to look and black elsewhere.",
 )
+@nodata_option
 @click.option(
     "--batch",
     default=1,
@@ -88,6 +92,7 @@ def command(
     formats: str,
     alarms: float,
     roi: str | None,
+    nodata: tuple[float, ...],
     batch: int,
     page: int | None,
     model: str | None,
@@ -122,6 +127,7 @@ def command(
         seed=seed,
         alarms=alarms,
         roi=roi,
+        nodata=nodata,
         page=page,
         max_pixels=pixel_limit(max_pixels),
         formats=parse_formats(formats),
@@ -166,10 +172,21 @@ def look(
         say("error", f"interrupted; {done} of {len(jobs)} done, --resume does the rest")
         raise
     report.finish()
-    for note, names in notes.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        say("note", f"{names[0]}{more}: {note}")
+    _say_notes(notes)
     return _exit_code(failures, len(jobs), anomaly=found and fail_on_anomaly)
+
+
+def _say_notes(notes: Mapping[str, Sequence[str]]) -> None:
+    """Each note once; of those that differ in their numbers only, the first."""
+    alike: dict[str, list[str]] = {}
+    for note in notes:
+        alike.setdefault(_NUMBER.sub("", note), []).append(note)
+    for same in alike.values():
+        names = notes[same[0]]
+        others = sum(len(notes[note]) for note in same) - 1
+        more = f" and {others} more" if others else ""
+        numbers = " (in the others with other numbers)" if len(same) > 1 else ""
+        say("note", f"{names[0]}{more}: {same[0]}{numbers}")
 
 
 def _say_failure(outcome: Outcome) -> None:

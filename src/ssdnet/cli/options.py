@@ -61,6 +61,17 @@ def detector_options(command: Command) -> Command:
     return command
 
 
+def nodata_option(command: Command) -> Command:
+    """`--nodata`."""
+    return click.option(
+        "--nodata",
+        multiple=True,
+        metavar="VALUE",
+        callback=_numbers,
+        help="A value of pixels that are missing, or nan; may be given several times.",
+    )(command)
+
+
 def pixel_limit(max_pixels: int | None) -> int | None:
     """What the option means: left out the default, 0 no limit."""
     from ssdnet.image import DEFAULT_MAX_PIXELS
@@ -79,3 +90,13 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
             raise click.BadParameter(f"'{name.strip()}' is given twice", context, option)
         pairs[name.strip()] = value
     return pairs
+
+
+def _numbers(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[float, ...]:
+    """From text to numbers."""
+    from ssdnet.image.nodata import number
+
+    try:
+        return tuple(number(value) for value in values)
+    except ValueError:
+        raise click.BadParameter(f"'{' '.join(values)}' is not a number", context, option) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ssdnet.errors import ImageReadError, ImageTooSmallError, UsageError
-from ssdnet.image.alpha import split_alpha
+from ssdnet.image.color import lab_from, split_alpha
 from ssdnet.image.model import Decoded
 from ssdnet.image.orientation import TAG
 
@@ -121,8 +121,8 @@ def from_array(array: npt.NDArray[Any], limits: Limits) -> Decoded:
         >>> dead = np.zeros((20, 30), bool)
         >>> dead[4, 5] = True
         >>> decoded = from_array(np.ma.array(np.ones((20, 30)), mask=dead), Limits("array", None))
-        >>> decoded.pixels.shape, int((~decoded.opaque).sum())
-        ((20, 30, 1), 1)
+        >>> decoded.pixels.shape, {why: int(where.sum()) for why, where in decoded.missing.items()}
+        ((20, 30, 1), {'masked': 1})
     """
     if array.ndim not in (2, 3):
         raise UsageError(
@@ -143,9 +143,9 @@ def from_array(array: npt.NDArray[Any], limits: Limits) -> Decoded:
         pixels = plain_dtype(np.atleast_3d(np.array(array)))
     except TypeError as error:
         raise UsageError(f"{limits.name}: {error}") from None
-    return Decoded(
-        pixels, None if masked is None else np.logical_not(masked).reshape(pixels.shape).all(axis=2)
-    )
+    if masked is None:
+        return Decoded(pixels)
+    return Decoded(pixels, missing={MASKED: np.asarray(masked.reshape(pixels.shape).any(axis=2))})
 
 
 def from_tensor(tensor: torch.Tensor, limits: Limits) -> Decoded:
@@ -198,8 +198,8 @@ def from_pil_image(image: PIL.Image.Image, limits: Limits) -> Decoded:
         >>> from ssdnet.image.arrays import from_pil_image
         >>> from ssdnet.image.limits import Limits
         >>> decoded = from_pil_image(PIL.Image.new("LA", (30, 20), (128, 0)), Limits("PIL image", None))
-        >>> decoded.pixels.shape, bool(decoded.opaque.any())  # grey, and all of it transparent
-        ((20, 30, 1), False)
+        >>> decoded.pixels.shape, int(decoded.alpha.max())  # grey, and all of it transparent
+        ((20, 30, 1), 0)
     """
     limits.check(image.height, image.width)
     try:
@@ -215,6 +215,9 @@ def from_pil_image(image: PIL.Image.Image, limits: Limits) -> Decoded:
 # Pillow's modes that NumPy reads as they are; the others that it can convert without loss.
 _AS_THEY_ARE = {"1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 _CONVERTED = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB"}
+
+MASKED = "masked"
+"""Why a pixel of a masked array is missing."""
 
 
 def pixels_of(image: PIL.Image.Image) -> Decoded:
@@ -237,10 +240,14 @@ def pixels_of(image: PIL.Image.Image) -> Decoded:
     if image.mode.startswith("I") and transparent is not None:
         pixels = plain_dtype(np.atleast_3d(np.asarray(image)))
         return Decoded(pixels, pixels[..., 0] != transparent)
+    if image.mode == "LAB":  # NumPy gets a* and b* with a sign, as TIFF has them
+        lab = np.asarray(image).view(np.int8).astype(np.int16)
+        lab[..., 0] &= 255
+        return Decoded(lab_from(lab, (100 / 255, 1, 1), (0, 0, 0), np.uint8), lab=True)
     if image.mode == "P" or (image.mode in ("1", "L", "RGB") and transparent is not None):
         image, stored = image.convert("RGBA" if image.has_transparency_data else "RGB"), image
         if stored.mode in ("1", "L"):  # still grey, and 1 bit still 1 bit
-            return Decoded(np.atleast_3d(np.asarray(stored)), np.asarray(image)[..., 3] != 0)
+            return Decoded(np.atleast_3d(np.asarray(stored)), np.asarray(image)[..., 3].copy())
     elif image.mode in _CONVERTED:
         image = image.convert(_CONVERTED[image.mode])
     elif image.mode not in _AS_THEY_ARE:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ssdnet.frozen import ReadOnly
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -38,8 +39,8 @@ class Image(ReadOnly):
     """`(H, W, C)` of the stored dtype: bool (1 bit), an integer of 8 to 64 bits, float32 or float64. Grey has
     one channel, colour three, alpha none. The values of missing pixels mean nothing and may be NaN."""
     valid: npt.NDArray[np.bool_] = field(repr=False)
-    """`(H, W)`, False where the pixel is missing: alpha 0, NaN or infinite in any channel,
-    or outside the roi."""
+    """`(H, W)`, False where the pixel is missing: alpha 0, NaN or infinite in any channel, a no-data value,
+    hidden by a mask of the file, or outside the roi."""
     name: str
     """For messages and file names: the path as it was given, `standard input`, `bytes`, `array` ..."""
     path: Path | None
@@ -51,11 +52,30 @@ class Image(ReadOnly):
     page_count: int = 1
     """How many pages the file has."""
     notes: tuple[str, ...] = ()
-    """Remarks for a person: pages that were not read, colours that were converted."""
+    """Remarks for a person: pages that were not read, colours that were converted, why pixels are missing."""
     roi_sha256: str | None = None
     """The `sha256` of the region of interest; None when there is none."""
     outside_roi: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
     """`(H, W)`, True where a pixel is missing only because it lies outside the roi; None without a roi."""
+    lab: bool = False
+    """Whether the three channels are L*, a* and b* (D50): unsigned, L* 100 at the largest value, a* and b* 0
+    at the middle and one unit a step of 8 bits. A faint stain shows in them, which RGB hides in its light."""
+
+    def seen(self) -> Image:
+        """The image in the colours that a person sees: grey, RGB, or channels that are no colours.
+
+        Examples:
+            >>> import numpy as np
+            >>> from ssdnet import read_image
+            >>> image = read_image(np.zeros((20, 30), np.uint8))
+            >>> image.seen() is image  # only L*a*b* is kept as something else
+            True
+        """
+        if not self.lab:
+            return self
+        from ssdnet.image.color import rgb_from_lab
+
+        return replace(self, pixels=rgb_from_lab(self.pixels, self.pixels.dtype), lab=False)
 
     @property
     def height(self) -> int:
@@ -82,16 +102,20 @@ class Decoded:
         >>> from ssdnet.image.model import Decoded
         >>> from ssdnet.image.orientation import upright
         >>> lying = Decoded(np.zeros((20, 30, 3), np.uint8), orientation=6)
-        >>> upright(lying.pixels, lying.orientation).shape, lying.opaque is None
+        >>> upright(lying.pixels, lying.orientation).shape, lying.alpha is None
         ((30, 20, 3), True)
     """
 
     pixels: npt.NDArray[Any]
     """`(H, W, C)`, shared with nobody."""
-    opaque: npt.NDArray[np.bool_] | None = None
-    """`(H, W)`, False where the source itself says that there is nothing (alpha 0); None = all there."""
+    alpha: npt.NDArray[Any] | None = None
+    """`(H, W)`, 0 where the source itself says that there is nothing to see; None = it is all opaque."""
+    missing: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    """`(H, W)` each, True where there is no measurement, by the reason: `with the no-data value -9999`."""
     page: int = 1
     page_count: int = 1
     notes: tuple[str, ...] = ()
     orientation: object = 1
     """1 to 8 as in EXIF and TIFF; how the arrays have to be turned."""
+    lab: bool = False
+    """See `Image.lab`."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdnet.errors import ImageReadError
 from ssdnet.image import png, pnm
-from ssdnet.image.arrays import pixels_of
+from ssdnet.image.arrays import pixels_of, plain_dtype
+from ssdnet.image.color import split_alpha
 from ssdnet.image.model import Decoded
 from ssdnet.image.orientation import TAG
 from ssdnet.image.pages import choose_page
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 # Formats with a signature, which Pillow reads itself: EPS would start another program, and anything at all
 # looks like TGA.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "QOI")
-_MAYBE_DEEPER = ("JPEG2000", "AVIF")
-
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 _header_lock = threading.Lock()
 
@@ -57,11 +54,11 @@ def decode(data: bytes, page: int | None, limits: Limits) -> Decoded:
     """Read one page of a file that is not a TIFF.
 
     Raises:
-        ImageReadError: not an image of a known format.
+        PIL.UnidentifiedImageError: not an image of a known format.
         ImageTooLargeError: see `Limits.check`.
         ImageTooSmallError: see `Limits.check`.
         PageNotFoundError: no such page.
-        Exception: whatever the libraries raise for a damaged file.
+        Exception: whatever the libraries raise for a file that they cannot decode.
 
     Examples:
         >>> import io
@@ -79,15 +76,7 @@ def decode(data: bytes, page: int | None, limits: Limits) -> Decoded:
     PIL.Image.init()
     known = [name for name in FORMATS if name in PIL.Image.OPEN]
     with _pillow_quiet():
-        try:
-            image = PIL.Image.open(io.BytesIO(data), formats=known)
-        except PIL.UnidentifiedImageError:
-            if advice := _advice(data):
-                raise ImageReadError(f"{limits.name}: {advice}") from None
-            raise ImageReadError(
-                f"{limits.name}: not an image that can be read, or its first bytes are damaged; "
-                f"give a TIFF, {', '.join(known)} file, or convert it to PNG or TIFF"
-            ) from None
+        image = PIL.Image.open(io.BytesIO(data), formats=known)
         limits.check(image.height, image.width)
         count = getattr(image, "n_frames", 1)
         chosen, notes = choose_page(limits.name, page, count, "frame" if count > 1 else "page")
@@ -102,18 +91,6 @@ def decode(data: bytes, page: int | None, limits: Limits) -> Decoded:
     )
 
 
-def _advice(data: bytes) -> str | None:
-    """What to do with a file of a kind that people take for an image, and that is not read."""
-    if data.startswith(b"%PDF"):
-        return "PDF is not supported; export the page as PNG"
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        return "HEIC is not supported; export it as PNG"
-    start = data[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"<") and b"<svg" in start:
-        return "SVG is not supported; export it as PNG"
-    return None
-
-
 def _orientation(image: PIL.Image.Image, data: bytes) -> object:
     import PIL.Image
 
@@ -123,7 +100,7 @@ def _orientation(image: PIL.Image.Image, data: bytes) -> object:
         exif = PIL.Image.Exif()  # for PNG, Pillow's getexif decodes all pixels first
         exif.load(png.exif(data))
         return exif.get(TAG)
-    except Exception:  # as every viewer: a damaged remark does not make the pixels unreadable
+    except Exception:  # as every viewer: an odd remark does not make the pixels unreadable
         return None
 
 
@@ -135,8 +112,31 @@ def _pixels(image: PIL.Image.Image, data: bytes, page: int) -> Decoded:
         raise ValueError("pages of an animated PNG with 16 bits, other than the first, cannot be read")
     if image.format == "PPM" and (array := pnm.decode(data)) is not None:
         return Decoded(array)
+    if _bits(image.format or "", data) > 8:
+        return _deep(image, data, page)
     decoded = pixels_of(image)
-    if image.format in _MAYBE_DEEPER and decoded.pixels.dtype == np.uint8:
-        note = f"{image.format} is read with 8 bits a channel; if it has more, convert it to TIFF or PNG"
-        return replace(decoded, notes=(*decoded.notes, note))
+    if image.format == "BMP" and decoded.alpha is not None and not decoded.alpha.any():
+        return replace(decoded, alpha=None)  # as viewers do: the writer has left these bytes empty
     return decoded
+
+
+def _bits(kind: str, data: bytes) -> int:
+    """Bits of a value of JPEG 2000 and AVIF by their headers, which Pillow cuts to 8; 8 of all others."""
+    if kind == "JPEG2000" and (at := data.find(b"\xff\x4f\xff\x51")) >= 0 and len(data) > at + 42:
+        bits = data[at + 42]
+        return (bits & 0x7F) + 1 + (bits >> 7)  # signed values need a bit more than Pillow keeps
+    if kind == "AVIF" and (at := data.find(b"av1C")) >= 0 and len(data) > at + 6:
+        return {0x40: 10, 0x60: 12}.get(data[at + 6] & 0x60, 8)
+    return 8
+
+
+def _deep(image: PIL.Image.Image, data: bytes, page: int) -> Decoded:
+    """Pixels with all their bits, of a file whose header Pillow has read."""
+    import imagecodecs
+
+    if image.format == "AVIF":
+        array = imagecodecs.avif_decode(data, index=page - 1)
+    else:
+        array = imagecodecs.jpeg2k_decode(data)
+    array = plain_dtype(np.atleast_3d(array))
+    return Decoded(*split_alpha(array)) if array.shape[2] in (2, 4) else Decoded(array)

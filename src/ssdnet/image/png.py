@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssdnet.image.alpha import split_alpha
+from ssdnet.image.color import split_alpha
 from ssdnet.image.model import Decoded
 
 _FIRST_CHUNK = 8

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from ssdnet.image.color import rgb_from_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,10 +90,14 @@ class Colours:
     image: Image
     limits: tuple[float, float]
     """What is shown black, and what white."""
+    lab: np.dtype[Any] | None = None
+    """Of what dtype the values of `like` are L*a*b*; None when they are colours."""
 
     @classmethod
     def of(cls, image: Image) -> Colours:
         """The colours of an image."""
+        if image.lab:
+            return replace(cls.of(image.seen()), lab=image.pixels.dtype)
         if image.pixels.dtype == np.uint8:
             return cls(image, (0.0, 255.0))
         if image.pixels.dtype == np.bool_:
@@ -127,6 +133,8 @@ class Colours:
             values: `(H, W, C)`, NaN = missing.
             size: see `picture`.
         """
+        if self.lab is not None:
+            values = rgb_from_lab(values, self.lab)
 
         def levels(part: npt.NDArray[Any], rows: slice) -> npt.NDArray[np.uint8]:
             return self._levels(part, np.isfinite(values[rows]).all(axis=2))

@@ -7,8 +7,8 @@
 | a folder of several | one of the two in each folder inside it; other folders are passed over |
 | one image | and its mask given with it |
 
-In a mask 0 is normal and anything else anomalous; of a JPEG, whose compression leaves small values about
-every edge, what is above half of the largest value. Other names and hidden files are passed over.
+What a mask marks is told by the rule of `ssdnet.image.mask`, the same as of `--roi`. Other names and hidden
+files are passed over.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ssdnet import image as images
 from ssdnet.batch.planning import IMAGE_SUFFIXES
 from ssdnet.errors import DataSetError, InputError
 from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ssdnet.image import Image
     from ssdnet.progress import Progress
 
-_JPEG = frozenset((".jpg", ".jpeg", ".jpe", ".jfif"))
 _LAYOUTS = (
     "a set has images/ and masks/ (and good/ for images without a defect), a category of MVTec AD has test/ "
     "and ground_truth/; a folder may hold several of either"
@@ -199,34 +198,32 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
         >>> from PIL import Image
         >>> from ssdnet.evaluation.data.datasets import read_mask
         >>> values = np.zeros((16, 20), np.uint8)
-        >>> values[4:6, 5] = 1, 255  # anything but 0
+        >>> values[4:6, 5] = 255
         >>> with TemporaryDirectory() as folder:
         ...     Image.fromarray(values).save(Path(folder, "mask.png"))
         ...     mask = read_mask(Path(folder, "mask.png"))
         >>> int(mask.sum())
         2
     """
-    return _anomalous(read_image(path, max_pixels=None))
-
-
-def _anomalous(image: Image) -> npt.NDArray[np.bool_]:
-    values = np.where(np.isfinite(image.pixels), image.pixels, 0)
-    jpeg = image.path is not None and image.path.suffix.lower() in _JPEG
-    mask: npt.NDArray[np.bool_] = (values > values.max() / 2 if jpeg else values != 0).any(axis=2)
-    return mask
+    return images.read_mask(path, max_pixels=None).inside
 
 
 def _checked(case: Case, max_pixels: int | None) -> Case:
     image = read_image(case.image, max_pixels=max_pixels)
     if case.mask is None:
         return replace(case, image_sha256=image.sha256)
-    truth = read_image(case.mask, max_pixels=max_pixels)
-    if truth.valid.shape != image.valid.shape:
+    truth = images.read_mask(case.mask, max_pixels=max_pixels)
+    if truth.inside.shape != image.valid.shape:
+        height, width = truth.inside.shape
         raise InputError(
-            f"{case.mask}: the mask has {truth.height} x {truth.width} pixels (rows x columns), and its "
+            f"{case.mask}: the mask has {height} x {width} pixels (rows x columns), and its "
             f"image {image.height} x {image.width}"
         )
-    if not _anomalous(truth).any():
+    if truth.inside.all():
+        raise InputError(
+            f"{case.mask}: the mask marks every pixel as anomalous; black is normal, white anomalous"
+        )
+    if not truth.inside.any():
         raise InputError(
             f"{case.mask}: the mask is empty; an image without a defect belongs into a folder good"
         )
