@@ -20,7 +20,7 @@ REFERENCE = Path(__file__).parent / "data" / "reference_maps.npz"
 
 QUICK = {"steps": 5, "widths": (8, 12, 16), "patch": 32, "batch": 4, "precision": "float32"}
 
-CHANGED = {"texture": "lines are averaged in stages"}
+CHANGED = {"texture": "lines are averaged in stages, the long ones at half the resolution"}
 """By more than rounding, and why; docs/lab-notes.md has what that is worth."""
 
 TOLERANCE = {"ssdnet": 2e-3, "fca": 1e-3}
@@ -35,7 +35,9 @@ def test_a_map_is_what_it_was(name):
     if name == "ssdnet":
         detector = configured(SSDnet.paper(), {f"training.{key}": value for key, value in QUICK.items()})
     image = samples.sample("leather", "stain", (64, 72), seed=0).image
-    found = ssdnet.localize(image, detector=detector, seed=0, device="cpu", threads=1).anomaly_map
+    result = ssdnet.localize(image, detector=detector, seed=0, device="cpu", threads=1)
+    # By what pixels are ranked has changed on purpose; what decides has not.
+    found = result.anomaly_map if result.decision_map is None else result.decision_map
     with np.load(REFERENCE) as maps:
         before = maps[name]
     change = np.abs(found - before).max() / (before.max() - before.min())

@@ -29,16 +29,13 @@ def score(kind):
 
     def run(image, *, seed=0, progress=lambda *_: None, **configuration):
         picture = read_image(image)
-        return (
-            kind(**configuration)
-            .score(
-                torch.from_numpy(standardize(picture).pixels),
-                torch.tensor(picture.valid),
-                generator=torch.Generator().manual_seed(seed),
-                progress=progress,
-            )
-            .numpy()
+        scores = kind(**configuration).score(
+            torch.from_numpy(standardize(picture).pixels),
+            torch.tensor(picture.valid),
+            generator=torch.Generator().manual_seed(seed),
+            progress=progress,
         )
+        return (scores[0] if scores.ndim == 3 else scores).numpy()  # by which pixels are ranked
 
     return run
 

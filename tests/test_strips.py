@@ -68,5 +68,7 @@ def test_combined_maps_are_made_of_the_maps_of_all_lengths():
     averages = LineAverages.fit((3.0, 20.0), (0.7, 1.6), [values], [known])
     short, long = averages.of(values, known)
     with workers(2):
-        together = averages.combined(values, known, Window.whole((300, 270)), lambda maps: maps[0] - maps[1])
+        (together,) = averages.combined(
+            values, known, Window.whole((300, 270)), 1, lambda maps, _: [maps[0] - maps[1]]
+        )
     torch.testing.assert_close(together, short - long, rtol=0, atol=1e-6)

@@ -68,9 +68,12 @@ def test_a_window_equals_the_same_part_of_the_whole(name, data):
     rows, columns = window.around(model.halo).slices
     part = model.score(pixels[:, rows, columns], valid[rows, columns], window=window)
     known = valid[window.slices]
-    assert part.shape == window.size
-    spread = float(whole[valid].max() - whole[valid].min())
-    assert float((part - whole[window.slices])[known].abs().max() if known.any() else 0) <= 1e-4 * spread
+    assert part.shape[-2:] == window.size
+    if part.ndim == 2:
+        part, whole = part[None], whole[None]
+    for some, all_ in zip(part, whole, strict=True):
+        spread = float(all_[valid].max() - all_[valid].min())
+        assert float((some - all_[window.slices])[known].abs().max() if known.any() else 0) <= 1e-4 * spread
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -78,7 +81,8 @@ def test_scoring_again_what_was_learned_gives_the_same(name):
     pixels, valid = picture((120, 97), 3, 0, holes=True)
     generator = torch.Generator().manual_seed(0)
     model, (score,) = DETECTORS[name].fit_score([pixels], [valid], generator=generator)
-    torch.testing.assert_close(model.score(pixels, valid)[valid], score[valid], rtol=1e-5, atol=1e-5)
+    again = model.score(pixels, valid)
+    torch.testing.assert_close(again[..., valid], score[..., valid], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from ssdnet._version import __version__
+from ssdnet.settings import check_folder
 
 if TYPE_CHECKING:
     from ssdnet import detectors, errors
@@ -43,6 +44,7 @@ _HOME = {
 def __getattr__(name: str) -> object:
     """Load a public name on first use, so that `import ssdnet` stays fast."""
     if name in _HOME:
+        check_folder()
         value = getattr(importlib.import_module(_HOME[name]), name)
     elif name in {"detectors", "errors"}:
         value = importlib.import_module(f"ssdnet.{name}")

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from typing import TYPE_CHECKING
 
 import torch
 
+from ssdnet import host
 from ssdnet.errors import DeviceUnavailableError
 from ssdnet.maths.parallel import workers
 from ssdnet.settings import check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
 PIXELS_A_THREAD = 1 << 18
 """Pixels that are worth a thread: where two begin to be faster than one on a quiet machine."""
 
 
-def exact() -> AbstractContextManager[None]:
-    """On a GPU too: full float32 where float32 is asked for, and the same bytes each time.
+@contextlib.contextmanager
+def _exact() -> Iterator[None]:
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    precision = torch.get_float32_matmul_precision()
+    with flags:
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(precision)
 
-    Examples:
-        >>> import torch
-        >>> from ssdnet.device import exact
-        >>> with exact():
-        ...     print(torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32)
-        True False
-    """
-    context: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    return context
+
+exact = host.Switches(_exact)
+"""On a GPU too: full float32 where float32 is asked for, and the same bytes each time.
+
+>>> with exact():
+...     print(torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32)
+True False
+"""
 
 
 def resolve(name: str = "auto") -> torch.device:
@@ -55,7 +59,7 @@ def resolve(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda:0")
+            return _usable(torch.device("cuda:0"))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -75,20 +79,18 @@ def resolve(name: str = "auto") -> torch.device:
             "use --device auto or cpu"
         )
     if device.type == "cuda" and device.index is None:
-        return torch.device("cuda:0")
+        device = torch.device("cuda:0")
+    return _usable(device)
+
+
+def _usable(device: torch.device) -> torch.device:
+    """The device, unless it is a GPU that the process which this one was forked from uses already."""
+    if device.type == "cuda" and torch.cuda._is_in_bad_fork():
+        raise DeviceUnavailableError(
+            "a process made by fork cannot use the GPU that its parent has used; start workers with "
+            'multiprocessing.get_context("spawn"), or give device="cpu"'
+        )
     return device
-
-
-class _Threads:
-    """How many threads torch had before the calls that are under way."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.calls = 0
-        self.before = 1
-
-
-_THREADS = _Threads()
 
 
 @contextlib.contextmanager
@@ -97,7 +99,8 @@ def threads(wanted: int | None, pixels: int, *, trains: bool = False) -> Iterato
 
     Torch's own threads share small pieces of work, and wait for each other at the end of each by spinning: on
     a busy machine that takes many times the time. So torch gets one, and large pieces are shared by threads
-    that sleep (`ssdnet.maths.parallel`). Training has no such pieces: there torch gets all.
+    that sleep (`ssdnet.maths.parallel`). Training has no such pieces: there torch gets all, but in a process
+    made by fork, where it would wait for threads that only its parent has.
 
     Args:
         wanted: how many; None takes one for each `PIXELS_A_THREAD` pixels, all for training, and not more
@@ -118,21 +121,19 @@ def threads(wanted: int | None, pixels: int, *, trains: bool = False) -> Iterato
         1
     """
     asked = check_threads(wanted)
-    with _THREADS.lock:
-        if _THREADS.calls == 0:
-            _THREADS.before = torch.get_num_threads()
-        _THREADS.calls += 1
-        worth = _THREADS.before if trains else pixels // PIXELS_A_THREAD
-        count = asked or max(1, min(_THREADS.before, worth))
-        own = count if trains else 1
-        if own != torch.get_num_threads():
-            torch.set_num_threads(own)
-    try:
-        with workers(count):
+    most = host.threads()
+    worth = most if trains else pixels // PIXELS_A_THREAD
+    count = asked or max(1, min(most, worth))
+    with host.undisturbed():
+        if not trains:
+            with workers(count):
+                yield count
+            return
+        if host.forked():
+            count = 1
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
             yield count
-    finally:
-        with _THREADS.lock:
-            _THREADS.calls -= 1
-            # Calls of several threads of the host end in any order: the last one puts back what was.
-            if _THREADS.calls == 0 and torch.get_num_threads() != _THREADS.before:
-                torch.set_num_threads(_THREADS.before)
+        finally:
+            torch.set_num_threads(before)

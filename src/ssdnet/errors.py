@@ -16,6 +16,7 @@ SsdnetError
 │   └── DataSetError                 images and masks of a benchmark do not fit; lists every fault
 ├── DetectorError            exit 3  a detector gave something that is not a score
 ├── OutputError              exit 3  a result could not be written
+│   └── FolderInUseError             another run writes into the same folder
 └── Cancelled                        the progress callback asked to stop
 ```
 
@@ -123,6 +124,10 @@ class DetectorError(SsdnetError):
 
 class OutputError(SsdnetError):
     """A result could not be written."""
+
+
+class FolderInUseError(OutputError):
+    """Another run is writing into the same folder of results; the message names it."""
 
 
 class Cancelled(SsdnetError):  # noqa: N818 - a request that was honoured, not a fault

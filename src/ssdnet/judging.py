@@ -17,6 +17,7 @@ from ssdnet.device import threads as allowed
 from ssdnet.diagnosis import remarks, stationarity
 from ssdnet.errors import DetectorError
 from ssdnet.explanation import explain
+from ssdnet.host import undisturbed
 from ssdnet.image import MIN_SIDE
 from ssdnet.image.standardization import layer, standardize
 from ssdnet.progress import silent
@@ -186,15 +187,17 @@ def result_of(
         >>> [region.bbox for region in found.regions], found.detector
         ([(30, 20, 6, 6)], 'rx')
     """
-    checked = checked_score(score, prepared.valid.cpu().numpy(), detector.name)
-    with allowed(setting.threads, checked.size):
-        null = fit_null(checked)
-        found = judge(checked, null)
+    valid = prepared.valid.cpu().numpy()
+    ranking, deciding = checked_scores(score, valid, detector.name)
+    del score  # of a large image two maps are much
+    with allowed(setting.threads, valid.size):
+        null = fit_null(deciding)
+        found = judge(deciding, null)
     watch.lap("calibrate")
     normal = None
     if detector.decomposes:
         # What chance does less than once an image is predicted from all else.
-        hidden = torch.from_numpy(null.log10_nfa(checked) < 0).to(prepared.pixels.device)
+        hidden = torch.from_numpy(null.log10_nfa(deciding) < 0).to(prepared.pixels.device)
         with allowed(setting.threads, prepared.valid.numel(), trains=detector.trains), exact():
             reconstructed = model.reconstruct(  # type: ignore[attr-defined]
                 prepared.pixels, prepared.valid, hidden=hidden, progress=progress
@@ -209,10 +212,12 @@ def result_of(
         watch.lap("reconstruct")
     image = prepared.image
     found = found.placed(image.valid.shape, prepared.box)
-    labels, regions = found.regions(setting.alarms)
+    decided_by_another = ranking is not deciding
+    ranking = placed(ranking, image.valid.shape, prepared.box) if decided_by_another else found.score
+    labels, regions = found.regions(setting.alarms, ranking)
     watch.lap("calibrate")
     seen = standardize(image.seen()) if image.lab else prepared.standardized
-    regions = explain(seen, image.valid, found.score, labels, regions)
+    regions = explain(seen, image.valid, ranking, labels, regions)
     watch.lap("explain")
     notes = image.notes + remarks(image, null, prepared.stationarity, flat=prepared.flat)
     if not setting.itself and image.sha256 not in {one.sha256 for one in setting.learned}:
@@ -220,7 +225,7 @@ def result_of(
     watch.lap("diagnose")
     return Localization(
         image=image,
-        anomaly_map=found.score,
+        anomaly_map=ranking,
         log10_nfa=found.log10_nfa,
         labels=labels,
         regions=regions,
@@ -238,9 +243,11 @@ def result_of(
         stationarity=prepared.stationarity,
         normal=normal,
         notes=notes,
+        decision_map=found.score if decided_by_another else None,
     )
 
 
+@undisturbed()
 def at(result: Localization, alarms: float) -> Localization:
     """The same result for another number of false alarms; see `Localization.at`.
 
@@ -256,17 +263,60 @@ def at(result: Localization, alarms: float) -> Localization:
         (1, 0, 1e-30)
     """
     found = _assessed(result)
-    labels, regions = found.regions(alarms)
-    standardized = standardize(result.image)
-    regions = explain(standardized, result.image.valid, found.score, labels, regions)
+    labels, regions = found.regions(alarms, result.anomaly_map)
+    image = result.image
+    standardized = standardize(image.seen() if image.lab else image)
+    regions = explain(standardized, image.valid, result.anomaly_map, labels, regions)
     return dataclasses.replace(result, alarms=alarms, labels=labels, regions=regions)
 
 
 def _assessed(result: Localization) -> Assessment:
     """The map of a result, judged again by the law that it was judged by."""
     box = _box(result.image.valid)
-    found = judge(np.ascontiguousarray(result.anomaly_map[box]), result.null)
-    return found.placed(result.anomaly_map.shape, box)
+    decision = result.anomaly_map if result.decision_map is None else result.decision_map
+    found = judge(np.ascontiguousarray(decision[box]), result.null)
+    return found.placed(decision.shape, box)
+
+
+def checked_scores(
+    score: object, valid: npt.NDArray[np.bool_], name: str
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The map by which pixels are ranked, and the one that decides; mostly the same.
+
+    Raises:
+        DetectorError: they are none, see `checked_score`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> from ssdnet.judging import checked_scores
+        >>> both = torch.tensor([[[1.0]], [[2.0]]])
+        >>> ranking, deciding = checked_scores(both, np.ones((1, 1), bool), "mine")
+        >>> ranking.tolist(), deciding.tolist()
+        ([[1.0]], [[2.0]])
+    """
+    if isinstance(score, torch.Tensor) and score.ndim == 3 and len(score) == 2:
+        return checked_score(score[0], valid, name), checked_score(score[1], valid, name)
+    one = checked_score(score, valid, name)
+    return one, one
+
+
+def placed(
+    values: npt.NDArray[np.float32], shape: tuple[int, int], box: tuple[slice, slice]
+) -> npt.NDArray[np.float32]:
+    """A map as a part of one of another shape, NaN outside of some rows and columns.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.judging import placed
+        >>> placed(np.ones((1, 1), np.float32), (1, 2), (slice(0, 1), slice(1, 2))).tolist()
+        [[nan, 1.0]]
+    """
+    if values.shape == shape:
+        return values
+    larger = np.full(shape, np.nan, dtype=np.float32)
+    larger[box] = values
+    return larger
 
 
 def checked_score(score: object, valid: npt.NDArray[np.bool_], name: str) -> npt.NDArray[np.float32]:

@@ -19,6 +19,7 @@ from ssdnet.device import exact, resolve
 from ssdnet.device import threads as allowed
 from ssdnet.errors import InputError, UsageError
 from ssdnet.export.atomic import write_file
+from ssdnet.host import undisturbed
 from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
 from ssdnet.judging import Prepared, Setting, Stopwatch, result_of
 from ssdnet.maths.fusion import Fusion, SquaredDistance
@@ -72,6 +73,7 @@ class FittedModel:
     """The images it was fitted to."""
     seed: int
 
+    @undisturbed()
     def localize(
         self,
         image: Source,
@@ -209,7 +211,9 @@ class FittedModel:
 
 
 def _both(own: torch.Tensor, other: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """`(H, W)` score of an image by its own model and by another, each in units of what is usual in it."""
+    """Scores of an image by its own model and by another, each in units of what is usual in it."""
+    if own.ndim == 3:
+        return torch.stack([_both(*maps, valid) for maps in zip(own, other, strict=True)])
     logarithms = [score.clamp_min(_SMALLEST).log() for score in (own, other)]
     fused = Fusion.fit([logarithms], [valid], (1.0, _OTHERS)).of(logarithms)
     return SquaredDistance.fit([fused], [valid]).of(fused)

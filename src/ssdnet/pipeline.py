@@ -14,6 +14,7 @@ from ssdnet.detectors.settings import settings_of
 from ssdnet.device import exact, resolve
 from ssdnet.device import threads as allowed
 from ssdnet.errors import UsageError
+from ssdnet.host import undisturbed
 from ssdnet.image import DEFAULT_MAX_PIXELS, read_image
 from ssdnet.judging import Prepared, Setting, Stopwatch, result_of
 from ssdnet.model import FittedModel, moved
@@ -99,6 +100,7 @@ def localize(
     )[0]
 
 
+@undisturbed()
 def localize_many(
     images: Sequence[Source],
     *,
@@ -186,6 +188,7 @@ def localize_many(
     return results
 
 
+@undisturbed()
 def fit(
     images: Source | Sequence[Source],
     *,

@@ -203,7 +203,8 @@ class Localization(ReadOnly):
     image: Image
     """The image that was judged."""
     anomaly_map: npt.NDArray[np.float32]
-    """`(H, W)`, the detector's score, higher = more anomalous, NaN where the pixel is missing."""
+    """`(H, W)`, the detector's score, higher = more anomalous, NaN where the pixel is missing; positive, and
+    comparable within one image."""
     log10_nfa: npt.NDArray[np.float32]
     """`(H, W)`, log10 of a number of false alarms, comparable between images; NaN where the pixel is missing.
     At the peak of a region it is that of the region, and rises towards its edge as the score falls.
@@ -243,6 +244,9 @@ class Localization(ReadOnly):
     bits, rounded to 1/128, so that the three layers add up exactly; otherwise float64."""
     notes: tuple[str, ...] = ()
     """What a person should know: pages that were skipped, an image without contrast."""
+    decision_map: npt.NDArray[np.float32] | None = None
+    """`(H, W)`, the score that `null` is the law of, where pixels are ranked by another: what ranks them best
+    follows no law that is known. None where it is the anomaly map."""
 
     def __repr__(self) -> str:
         from ssdnet.wording import printable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 
 from ssdnet.errors import UsageError
 
@@ -145,3 +146,19 @@ def _is_truth(value: object) -> bool:
 
 def _refused(rule: str, value: object) -> UsageError:
     return UsageError(f"{rule}, not {value!r}")
+
+
+def check_folder() -> None:
+    """See that there is a working directory, before torch is loaded: Intel's MKL in it would end the process.
+
+    Raises:
+        UsageError: it was removed.
+
+    Examples:
+        >>> from ssdnet.settings import check_folder
+        >>> check_folder()
+    """
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib need not be loaded for it
+    except OSError:
+        raise UsageError("the working directory was removed; change to another one first") from None

@@ -6,7 +6,9 @@ any moment: the worst is a last line that is cut short, which is passed over.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from ssdnet.errors import OutputError
@@ -85,8 +87,16 @@ class Journal:
             OutputError: it could not be written.
         """
         try:
-            with self._path.open("ab") as file:
-                file.write(to_json({"journal": _VERSION, **entry}) + b"\n")
+            with self._path.open("ab", buffering=0) as file:
+                end = file.tell()
+                line = to_json({"journal": _VERSION, **entry}) + b"\n"
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(end)  # or the next line would be lost with the piece of this one
+                    raise
         except OSError as error:
             raise self._failure(error) from error
 

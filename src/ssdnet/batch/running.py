@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ssdnet.batch.engines.local import one_by_one
 from ssdnet.batch.journal import Journal
+from ssdnet.batch.lock import Lock
 from ssdnet.batch.planning import STANDARD_INPUT
 from ssdnet.batch.work import Outcome, Unit, fit_together, prepare
 from ssdnet.errors import OutputError
+from ssdnet.export.atomic import remove_drafts
 from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def run(
     Raises:
         UsageError: wrong settings; raised by the call itself, before any image is read.
         InputError: the roi cannot be read.
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or was removed meanwhile.
+        FolderInUseError: another run writes into `out`.
         Cancelled: raised by `progress`; what was completed stays.
 
     Examples:
@@ -86,6 +89,17 @@ def _outcomes(
         yield from (Outcome(job, error=job.fault) for job in jobs)
         return
     journal = Journal(out)
+    with Lock(out) as lock:
+        remove_drafts({job.folder for job in jobs})
+        for outcome in _locked(jobs, work, journal, resume, progress, engine):
+            lock.check()
+            yield outcome
+
+
+def _locked(
+    jobs: Sequence[Job], work: Work, journal: Journal, resume: bool, progress: Progress, engine: Engine
+) -> Iterator[Outcome]:
+    """The outcomes of a run that has its folder for itself."""
     if work.settings.together:
         work = fit_together(jobs, work, part(progress, 0.0, _FITTING, "the model of all"))
         progress = part(progress, _FITTING, 1 - _FITTING)

@@ -78,20 +78,25 @@ class Assessment:
         index = (rows + box[0].start) * shape[1] + columns + box[1].start
         return Assessment(maps[0], self.null, maps[1], Unusual(index, self.unusual.log10_nfa))
 
-    def regions(self, alarms: float) -> tuple[npt.NDArray[np.uint16], tuple[Region, ...]]:
+    def regions(
+        self, alarms: float, ranking: Floats | None = None
+    ) -> tuple[npt.NDArray[np.uint16], tuple[Region, ...]]:
         """`(H, W)` labels, 0 = none, and the regions by their `id`, most significant first.
 
         Args:
             alarms: expected number of false regions to accept.
+            ranking: `(H, W)`, the map whose peak and mean in each region are told; None takes the one that
+                was judged.
         """
+        told = self.score if ranking is None else ranking
         # Pieces closer than what the map can tell apart are one region.
         rows, columns = (int(np.ceil(length)) for length in self.null.correlation_length)
         level = np.log10(alarms)
         if level > MOST_UNUSUAL:  # who wants to see that much gets what is of no region as well
-            return find_regions(self.score, self.region_log10_nfa, alarms, gap=(rows, columns))
+            return find_regions(told, self.region_log10_nfa, alarms, gap=(rows, columns))
         accepted = self.unusual.log10_nfa <= level
         pixels = Unusual(self.unusual.index[accepted], self.unusual.log10_nfa[accepted])
-        return regions_of(self.score, pixels, gap=(rows, columns))
+        return regions_of(told, pixels, gap=(rows, columns))
 
 
 def assess(score: Floats) -> Assessment:

@@ -2,18 +2,16 @@
 
 Exit codes: 0 done; 1 an anomaly was found and `--fail-on-anomaly` was given; 2 wrong usage; 3 the input
 cannot be used or the output not written; 4 some of several inputs failed, whether or not something was found
-in the others; 130 interrupted; 143 terminated.
+in the others; 129 hung up; 130 interrupted; 141 nobody read on; 143 terminated.
 """
 
 from __future__ import annotations
-
-import signal
 
 import click
 
 from ssdnet._version import __version__
 from ssdnet.cli import bench, demo, detectors, fit, locate
-from ssdnet.cli.program import Program, terminate
+from ssdnet.cli.program import Program, catch_signals, open_streams
 
 __all__ = ["main", "program"]
 
@@ -45,5 +43,6 @@ for module in (locate, fit, detectors, bench, demo):
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    signal.signal(signal.SIGTERM, terminate)
+    open_streams()
+    catch_signals()
     program.main(prog_name="ssdnet")

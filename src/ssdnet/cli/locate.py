@@ -110,7 +110,8 @@ def command(
 
     Exit codes: 0 done, 1 something was found and --fail-on-anomaly was given, 2 wrong usage, 3 the input
     cannot be used or the output not written, 4 some of several inputs failed (whether or not something was
-    found in the others), 130 interrupted, 143 terminated.
+    found in the others), 129 hung up, 130 interrupted, 141 nobody read on (as `| head -1`), 143 terminated.
+    Whatever ended it, each file that is there is complete, and --resume does the rest.
     """
     from ssdnet.batch import Settings, plan
     from ssdnet.cli.report import JsonReport, report_for_people

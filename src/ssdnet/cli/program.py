@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from ssdnet.errors import OutputError, SsdnetError
+from ssdnet.settings import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TERMINATED = 143
-"""As the shell reports a program that was ended by SIGINT, SIGPIPE or SIGTERM."""
+"""As the shell reports a program that was ended by SIGINT or SIGPIPE: 128 and the number of the signal."""
 
 
 class Program(click.Group):
@@ -39,6 +41,7 @@ class Program(click.Group):
                 # A terminal that cannot show a letter is no reason to stop.
                 stream.reconfigure(errors="backslashreplace")
         try:
+            check_folder()
             # Patterns are expanded by `batch.planning`, on Windows as elsewhere.
             code = super().main(
                 args, prog_name, complete_var, False, windows_expand_args=windows_expand_args, **extra
@@ -84,17 +87,46 @@ class Program(click.Group):
                 raise _ReaderLeftError from error
             raise
         except KeyboardInterrupt as error:
-            raise _EndedError(TERMINATED if isinstance(error, _Terminated) else INTERRUPTED) from error
+            raise _EndedError(error.code if isinstance(error, _Ended) else INTERRUPTED) from error
         return code
 
 
-def terminate(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - as Python calls it
-    """Handle SIGTERM as Ctrl-C is handled, so that temporary files are removed."""
-    raise _Terminated
+def open_streams() -> None:
+    """Open what was closed before we came, on nothing.
+
+    Otherwise the next file that is opened gets the number of a standard stream, and whatever a library has to
+    say goes into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203 - there are three
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for as long as we run
+            setattr(sys, name, stream)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM."""
+def catch_signals() -> None:
+    """Handle SIGTERM and SIGHUP as Ctrl-C is handled, so that temporary files are removed."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever has them ignored, as nohup does, means it.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - as Python calls it
+    raise _Ended(number)
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
 
 
 class _EndedError(Exception):

@@ -75,7 +75,9 @@ class Model(Protocol):
 
         Returns:
             `(H, W)` float32 of the window, on the same device, higher = more anomalous. Values at missing
-            pixels are to be ignored.
+            pixels are to be ignored. Or two such maps, `(2, H, W)`: pixels are ranked by the first, and what
+            chance does is decided by the second, which does better without all that bends a law: limits,
+            maxima, weights that depend on the place.
 
         Raises:
             UsageError: a window is asked of a model that needs the whole image.
@@ -234,7 +236,7 @@ class Detector(Protocol):
         generator: torch.Generator,
         progress: Progress = silent,
     ) -> torch.Tensor:
-        """`(H, W)` scores of an image by a model of itself; see `fit` and `Model.score`."""
+        """The scores of an image by a model of itself; see `fit` and `Model.score`."""
         return self.fit_score([pixels], [valid], generator=generator, progress=progress)[1][0]
 
 

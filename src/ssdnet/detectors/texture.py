@@ -1,16 +1,18 @@
-"""`texture`: how unlike the image's own patches each place is, at several scales, gathered along lines."""
+"""`texture`: how unlike the image's own patches each place is, and how unlike its energies are."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from ssdnet.detectors.checks import check_numbers, check_whole
+from ssdnet.detectors.checks import check_flags, check_numbers, check_whole
 from ssdnet.detectors.protocol import Detector, checked_window
+from ssdnet.detectors.two_sided import TwoSided
 from ssdnet.errors import UsageError
+from ssdnet.maths.energies import Energies
 from ssdnet.maths.fusion import Fusion, SquaredDistance
 from ssdnet.maths.lines import LineAverages
 from ssdnet.maths.patch_components import PatchComponents, PatchModel
@@ -20,11 +22,16 @@ from ssdnet.progress import part, silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ssdnet.maths.patch_components import ScaleMaps
     from ssdnet.maths.window import Window
     from ssdnet.progress import Progress
 
 _SMALLEST, _MOST = 16, 8
 """Pixels that the coarsest octave leaves on the shorter side, and how many octaves there are at most."""
+
+RANKING = SquaredDistance(0.0, 0.4)
+"""From upper spreads above the usual to a score that is positive, as others are: their own unit of a log
+distance is about that."""
 
 _LONGEST = 500.0
 """Standard deviation of the longest line, pixels: its window shall fit into memory."""
@@ -36,20 +43,23 @@ class Texture(Detector):
 
     The statistics are those of Tailanian, Musé & Pardo, ICMLA 2021 (arXiv 2110.02407, here `patchpca`), on
     patches of two sizes and at one octave more; the distance is that of Reed & Yu, IEEE TASSP 1990. Ours: the
-    lines (`ssdnet.maths.lines`), the sum in units of what is usual (`ssdnet.maths.fusion`).
-    docs/lab-notes.md has what each choice is worth.
+    lines (`ssdnet.maths.lines`), the sum in units of what is usual (`ssdnet.maths.fusion`), and what sees
+    less of something as well as more (`ssdnet.detectors.two_sided`). Pixels are ranked by all of it; what
+    chance does is decided by the distances, whose law is known (docs/calibration.md). docs/lab-notes.md has
+    what each choice is worth.
 
     >>> image = torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
     >>> image[0, 10, 8:40] += 4.0  # a scratch
     >>> known = torch.ones(48, 48, dtype=torch.bool)
     >>> model, (scores,) = Texture().fit_score([image], [known], generator=torch.Generator())
-    >>> bool(scores[10].max() == scores.max())
-    True
+    >>> ranking, decision = scores
+    >>> bool(ranking[10].max() == ranking.max()), bool(decision[10].max() == decision.max())
+    (True, True)
     """
 
     name: ClassVar[str] = "texture"
     summary: ClassVar[str] = (
-        "distance of principal components of patches, at several scales, averaged along lines"
+        "distances of patches along lines, and energies around each place, too high or too low"
     )
     assumes: ClassVar[str] = "one texture, in any light, on most of the image; no noise-free drawing"
     source: ClassVar[str] = "Tailanian et al., ICMLA 2021; Reed & Yu, IEEE TASSP 1990; the lines are ours"
@@ -70,12 +80,19 @@ class Texture(Detector):
     """Standard deviations along the line of the windows that are averaged over, pixels of the image."""
     widths: tuple[float, ...] = (0.7, 1.6)
     """The same across the line, for each length; 1.55 and more are averaged at half the resolution."""
+    two_sided: bool = True
+    """Whether what is less than usual counts as well as what is more; otherwise distances alone."""
+    energies: Energies = field(default_factory=Energies)
+    """Which energies tell, if it is two-sided."""
 
     def __post_init__(self) -> None:
         check_whole(self, optional=("levels",), levels=1, rounds=0)
         check_numbers(self, trim=(0, 1), shrinkage=(1e-6, math.inf))
         _check_pair(self, "patches", "components", lambda item: isinstance(item, int) and item >= 1)
         _check_pair(self, "lengths", "widths", lambda item: 0.1 <= item <= _LONGEST)
+        check_flags(self, "two_sided")
+        if not isinstance(self.energies, Energies):
+            raise UsageError(f"texture: energies must be Energies, not {self.energies!r}")
         if any(patch % 2 == 0 for patch in self.patches):
             raise UsageError(f"texture: patches must be odd, not {self.patches!r}")
 
@@ -97,15 +114,29 @@ class Texture(Detector):
         progress: Progress = silent,
     ) -> tuple[TextureModel, list[torch.Tensor]]:
         """The model, and the scores, which learning it has computed already; see `Detector.fit_score`."""
-        statistics, evidence = self.learn(pixels, valid, progress)
+        scales: list[list[ScaleMaps]] | None = [] if self.two_sided else None
+        statistics, evidence = self.learn(pixels, valid, part(progress, 0.0, 0.6), scales)
         fusion = Fusion.fit(evidence, valid)
         logarithms = [fusion.of(maps) for maps in evidence]
+        del evidence  # of a large image they are much
         squared = SquaredDistance.fit(logarithms, valid)
-        progress(1.0, "lines")
-        return TextureModel(statistics, fusion, squared), [squared.of(values) for values in logarithms]
+        if scales is None:
+            return TextureModel(statistics, fusion, squared, None), [
+                squared.of(values) for values in logarithms
+            ]
+        progress(0.6, "energies")
+        sides, levels = TwoSided.fit(pixels, valid, logarithms, scales, statistics.patches, self.energies)
+        return TextureModel(statistics, fusion, squared, sides), [
+            torch.stack([RANKING.of(level), squared.of(values)])
+            for level, values in zip(levels, logarithms, strict=True)
+        ]
 
     def learn(
-        self, pixels: Sequence[torch.Tensor], valid: Sequence[torch.Tensor], progress: Progress
+        self,
+        pixels: Sequence[torch.Tensor],
+        valid: Sequence[torch.Tensor],
+        progress: Progress,
+        scales: list[list[ScaleMaps]] | None = None,
     ) -> tuple[TextureStatistics, list[list[torch.Tensor]]]:
         """The statistics of some images together, and of each image its log distances along lines.
 
@@ -113,13 +144,16 @@ class Texture(Detector):
             pixels: see `fit`.
             valid: see `fit`.
             progress: see `fit`.
+            scales: see `PatchModel.fit`.
 
         Returns:
             What was learned, and for each image an `(H, W)` map a length of line.
         """
         smallest = min((known.shape for known in valid), key=min)
         levels = self.levels or level_count(*smallest, smallest=_SMALLEST, most=_MOST)
-        patches, maps = PatchModel.fit(pixels, valid, self.patch_components, levels, part(progress, 0.0, 0.7))
+        patches, maps = PatchModel.fit(
+            pixels, valid, self.patch_components, levels, part(progress, 0.0, 0.7), scales
+        )
         progress(0.7, "lines")
         sizes = Fusion.fit(maps, valid)
         fused = [sizes.of(values) for values in maps]
@@ -171,24 +205,6 @@ class TextureStatistics:
         fused, place = self.patches.combined(pixels, valid, window, self.sizes.of)
         return self.lines.of(fused, valid[place.within(window)], place), place
 
-    def combined(
-        self,
-        pixels: torch.Tensor,
-        valid: torch.Tensor,
-        window: Window,
-        combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
-    ) -> tuple[torch.Tensor, Window]:
-        """What is made of `log_distances` of all lengths, of which none is kept as a whole.
-
-        Args:
-            pixels: see `log_distances`.
-            valid: see `log_distances`.
-            window: see `log_distances`.
-            combine: from maps of a part, one for each length, to one map of that part.
-        """
-        fused, place = self.patches.combined(pixels, valid, window, self.sizes.of)
-        return self.lines.combined(fused, valid[place.within(window)], place, combine), place
-
 
 @dataclass(frozen=True, eq=False)
 class TextureModel:
@@ -198,20 +214,23 @@ class TextureModel:
     >>> known = torch.ones(48, 48, dtype=torch.bool)
     >>> model = Texture().fit([cloth[0]], [known], generator=torch.Generator())
     >>> cloth[1, 0, 10, 8:40] += 4.0  # another piece, with a scratch
-    >>> scores = model.score(cloth[1], known)
-    >>> bool(scores[10].max() == scores.max())
-    True
+    >>> ranking, decision = model.score(cloth[1], known)
+    >>> bool(ranking[10].max() == ranking.max()), bool(decision[10].max() == decision.max())
+    (True, True)
     """
 
     statistics: TextureStatistics
     fusion: Fusion
     """Of the lengths of lines."""
     squared: SquaredDistance
+    sides: TwoSided | None
+    """None where distances are all."""
 
     @property
     def halo(self) -> int:
         """See `Model.halo`."""
-        return self.statistics.halo
+        beside = 0 if self.sides is None else self.sides.halo
+        return max(self.statistics.halo, beside)
 
     @torch.no_grad()
     def score(
@@ -222,13 +241,36 @@ class TextureModel:
         window: Window | None = None,
         progress: Progress = silent,
     ) -> torch.Tensor:
-        """The squared distance whose logarithm is the mean of those of all windows; see `Model.score`."""
+        """Squared distances, whose logarithm is the mean of those of all windows; see `Model.score`.
+
+        Before them, if it is two-sided, that by which pixels are ranked.
+        """
         wanted, context = checked_window(pixels, window, self.halo)
-        scores, place = self.statistics.combined(
-            pixels, valid, context, lambda maps: self.squared.of(self.fusion.of(maps))
-        )
+        statistics, sides = self.statistics, self.sides
+        place = context.aligned(2 ** (statistics.patches.levels - 1))
+        known = valid[place.within(context)]
+        if sides is None:
+            fused, _ = statistics.patches.combined(pixels, valid, context, statistics.sizes.of)
+            beside = None
+        else:
+            fused, scales, levels = statistics.patches.by_scale(
+                pixels, valid, context, statistics.sizes.of, sides.cores.level
+            )
+            beside = sides.beside(levels[0].pixels[0], known, scales, levels)
+
+        def combine(maps: Sequence[torch.Tensor], square: Window) -> list[torch.Tensor]:
+            distances = self.fusion.of(maps)
+            ranking = [] if beside is None else [RANKING.of(beside.level(square, distances))]
+            return [*ranking, self.squared.of(distances)]
+
+        progress(0.5, "lines")
+        count = 1 if beside is None else 2
+        scores = statistics.lines.combined(fused, known, place, count, combine)
         progress(1.0, "lines")
-        return scores[wanted.within(place)]
+        inside = wanted.within(place)
+        if count == 1:
+            return scores[0][inside]
+        return torch.stack([values[inside] for values in scores])
 
 
 def _check_pair(detector: Texture, first: str, second: str, right: Callable[[float], bool]) -> None:

@@ -9,8 +9,11 @@
 | `json` | `<stem>.json` | `record.write_json` |
 | `csv` | `<stem>.csv` | `table.write_csv` |
 | `layers` | `<stem>.layers.tif` | `rasters.write_layers` |
+| `decision` | `<stem>.decision.tif` | `rasters.write_decision` |
+| `restored` | `<stem>.restored.tif` | `rasters.write_restored` |
 
-`layers` is written only when it is asked for: it is several times as large as the image.
+The last three are written only when they are asked for: `layers` is several times as large as the image,
+`decision` is for those who judge again by the law in the JSON, and `restored` takes time to make.
 """
 
 from __future__ import annotations
@@ -46,12 +49,14 @@ _FORMATS = {
     "json": _Format(".json", "ssdnet.export.record:write_json"),
     "csv": _Format(".csv", "ssdnet.export.table:write_csv"),
     "layers": _Format(".layers.tif", "ssdnet.export.rasters:write_layers"),
+    "decision": _Format(".decision.tif", "ssdnet.export.rasters:write_decision"),
+    "restored": _Format(".restored.tif", "ssdnet.export.rasters:write_restored"),
 }
 
 FORMATS = tuple(_FORMATS)
 """The names of all formats."""
 
-DEFAULT_FORMATS = tuple(name for name in FORMATS if name != "layers")
+DEFAULT_FORMATS = tuple(name for name in FORMATS if name not in {"layers", "decision", "restored"})
 """Those that are written when none is named."""
 
 SUFFIXES = {name: kind.suffix for name, kind in _FORMATS.items()}

@@ -1,8 +1,14 @@
-"""Files that are complete or not there: written under a temporary name, then renamed."""
+"""Files that are complete or not there: written under a temporary name, then renamed.
+
+What was written is on the disk before it has its name, and the name is before we say so: also where the power
+fails, no file is there that is not complete.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -10,9 +16,12 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ssdnet.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ssdnet.result import Localization
+
+
+_DRAFT = re.compile(r"\.ssdnet-(?P<process>\d+)-[0-9a-f]+\.tmp")
 
 
 class Writer(Protocol):
@@ -71,10 +80,13 @@ def write_together(writers: Mapping[Path, Writer], localization: Localization) -
         for path, writer in writers.items():
             with _explained(path), _draft(path, temporary) as file:
                 writer(localization, file)
+                _settle(file)
                 complete[path] = Path(file.name)
         for path, draft in complete.items():
             with _explained(path):
                 draft.replace(path)
+        for folder in {path.parent for path in complete}:
+            _settle_names(folder)
     return tuple(complete)
 
 
@@ -101,16 +113,70 @@ def write_file(path: Path, data: bytes) -> None:
     with contextlib.ExitStack() as temporary, _explained(path):
         with _draft(path, temporary) as file:
             file.write(data)
+            _settle(file)
         Path(file.name).replace(path)
+        _settle_names(path.parent)
 
 
 def _draft(path: Path, temporary: contextlib.ExitStack) -> BinaryIO:
     """A new file beside `path` that is removed with `temporary`, if it is still there under its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not made from the final name, which may be as long as the file system allows.
-    draft = path.with_name(f".ssdnet-{secrets.token_hex(8)}.tmp")
+    draft = path.with_name(f".ssdnet-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     temporary.callback(draft.unlink, missing_ok=True)
     return draft.open("xb")
+
+
+def remove_drafts(folders: Iterable[Path]) -> None:
+    """Remove what processes that are no more have left under temporary names, as when they were killed.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from ssdnet.export.atomic import remove_drafts
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for draft in (".ssdnet-4194305-00ff.tmp", f".ssdnet-{os.getpid()}-00ff.tmp"):
+        ...         Path(name, draft).touch()
+        ...     remove_drafts([Path(name)])
+        ...     len(list(Path(name).iterdir()))  # that of a process which lives is left alone
+        1
+    """
+    if os.name != "posix":
+        return
+    for folder in folders:
+        for path in folder.glob(".ssdnet-*.tmp"):
+            match = _DRAFT.fullmatch(path.name)
+            if match and not _lives(int(match["process"])):
+                with contextlib.suppress(OSError):  # it is in nobody's way
+                    path.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _settle(file: BinaryIO) -> None:
+    """Have all that was written to it on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _settle_names(folder: Path) -> None:
+    """Have the names of its files on the disk, where a folder can be opened for that."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):  # some file systems know no such thing; the files are there anyway
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 @contextlib.contextmanager

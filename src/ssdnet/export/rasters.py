@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ssdnet.result import Localization
 
 LAYERS = ("normal", "anomaly", "noise")
@@ -33,11 +35,67 @@ def write_map(localization: Localization, file: BinaryIO) -> None:
         >>> bool((written == result.anomaly_map).all()), written.dtype.name
         (True, 'float32')
     """
+    _write_float(localization.anomaly_map, file)
+
+
+def write_decision(localization: Localization, file: BinaryIO) -> None:
+    """The map that the null law of the JSON is the law of, as `write_map` writes its own.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.rasters import write_decision
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).normal(size=(64, 64))
+        >>> result = ssdnet.localize(image)
+        >>> write_decision(result, file)
+        >>> written = ssdnet.read_image(file.getvalue()).pixels[:, :, 0]
+        >>> again = result.null.log10_nfa(written)  # of each pixel by itself
+        >>> bool((again >= result.log10_nfa - 0.01).all())
+        True
+    """
+    decision = localization.decision_map
+    _write_float(localization.anomaly_map if decision is None else decision, file)
+
+
+def write_restored(localization: Localization, file: BinaryIO) -> None:
+    """The image without its regions: TIFF of its channels and dtype.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> import ssdnet
+        >>> from ssdnet.export.rasters import write_restored
+        >>> file, image = io.BytesIO(), np.random.default_rng(0).integers(100, 140, (64, 64), np.uint8)
+        >>> image[20:25, 30:35] = 255
+        >>> result = ssdnet.localize(image, detector="rx")
+        >>> write_restored(result, file)
+        >>> written = ssdnet.read_image(file.getvalue()).pixels
+        >>> bool((written == result.restored).all()), int(written.max()) < 150
+        (True, True)
+    """
+    import tifffile
+
+    pixels = localization.restored
+    channels = pixels.shape[2]
+    tifffile.imwrite(
+        file,
+        pixels[:, :, 0] if channels == 1 else pixels,
+        photometric="rgb" if channels == 3 else "minisblack",
+        planarconfig=None if channels == 1 else "contig",
+        extrasamples=None if channels in {1, 3} else ["unspecified"] * (channels - 1),
+        compression="adobe_deflate",
+        metadata=None,
+        software=False,
+    )
+
+
+def _write_float(values: npt.NDArray[np.float32], file: BinaryIO) -> None:
     import tifffile
 
     tifffile.imwrite(
         file,
-        localization.anomaly_map.astype(np.float32, copy=False),
+        values.astype(np.float32, copy=False),
         photometric="minisblack",
         compression="adobe_deflate",
         metadata=None,

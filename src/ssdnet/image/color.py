@@ -90,7 +90,7 @@ def rgb_from_palette(indices: npt.NDArray[Any], palette: npt.NDArray[Any]) -> np
         palette: `(3, N)` uint16.
 
     Raises:
-        ValueError: an index beyond the palette.
+        ValueError: an index beyond the palette, or one that is no palette.
 
     Examples:
         >>> import numpy as np
@@ -98,6 +98,8 @@ def rgb_from_palette(indices: npt.NDArray[Any], palette: npt.NDArray[Any]) -> np
         >>> rgb_from_palette(np.array([[True, False]]), np.array([[0, 65535], [257, 0], [0, 0]], np.uint16))
         array([[[255,   0,   0], [  0,   1,   0]]], dtype=uint8)
     """
+    if palette.ndim != 2 or len(palette) != 3:
+        raise ValueError(f"its palette has shape {palette.shape} instead of three colours a value")
     indices = indices.astype(np.int64)
     if indices.min() < 0 or indices.max() >= palette.shape[1]:
         raise ValueError(f"a pixel has colour {indices.max()} of a palette of {palette.shape[1]}")

@@ -11,6 +11,14 @@ _MOST = 1_000_000
 
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 
+_SINGLE = frozenset((277, 32997))
+"""Samples of a pixel and depth of an image: tags of one whole number, by which tifffile multiplies. A text or
+a list, multiplied by the rows of an image, is more than fits into memory."""
+_WHOLE = frozenset((3, 4, 16))
+"""Types of whole numbers: of 2, 4 and 8 bytes."""
+_MOST_ENTRIES = 4096
+"""Of a directory; tifffile takes what has more for damaged, and stops there."""
+
 
 @dataclass(frozen=True)
 class Directory:
@@ -34,7 +42,8 @@ def walk(data: bytes) -> list[Directory]:
     """All directories of the main chain, in the order of the file.
 
     Raises:
-        ValueError: the chain runs in a circle, is absurdly long, or leads out of the file.
+        ValueError: the chain runs in a circle, is absurdly long, or leads out of the file; or a tag has a
+            type that it cannot have.
 
     Examples:
         >>> import io
@@ -72,10 +81,19 @@ def walk(data: bytes) -> list[Directory]:
         first = at + count_of.size
         end = first + count * entry_size
         found.append(Directory(_subfile_type(data, first, min(count, 8), entry_size, order)))
+        if count <= _MOST_ENTRIES and end <= len(data):
+            _check_tags(data, first, end, order, big=big)
         if end + start.size > len(data):
             break
         (at,) = start.unpack_from(data, end)
     return found
+
+
+def _check_tags(data: bytes, first: int, end: int, order: str, *, big: bool) -> None:
+    entry = struct.Struct(order + ("HHQ8x" if big else "HHI4x"))
+    for tag, kind, values in entry.iter_unpack(memoryview(data)[first:end]):
+        if tag in _SINGLE and (values != 1 or kind not in _WHOLE):
+            raise ValueError(f"its tag {tag} is no whole number")
 
 
 def _subfile_type(data: bytes, first: int, count: int, size: int, order: str) -> int:

@@ -42,6 +42,7 @@ for _library in ("tifffile", "imagecodecs"):
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
+@np.errstate(all="ignore")
 def read_image(
     source: Source,
     *,
@@ -256,7 +257,7 @@ def _read(source: Source, page: int | None, max_pixels: int | None) -> _Read:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(source), "bytes", None, page, max_pixels)
     if isinstance(source, str) and source == STANDARD_INPUT:
-        return _from_bytes(sys.stdin.buffer.read(), "standard input", None, page, max_pixels)
+        return _from_bytes(_standard_input(), "standard input", None, page, max_pixels)
     if isinstance(source, (str, os.PathLike)):
         name = os.fsdecode(source)
         return _from_bytes(_file_bytes(name), name, Path(name), page, max_pixels)
@@ -298,6 +299,15 @@ def why_missing(name: str) -> str:
     if is_url(name):
         return "download it first: ssdnet never uses the network"
     return "there is no such file; check the path"
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None or not hasattr(sys.stdin, "buffer"):  # closed, or a program's own, as in a notebook
+        raise ImageReadError("standard input: it is closed, or gives text only; give a path or bytes")
+    try:
+        return sys.stdin.buffer.read()
+    except (OSError, ValueError) as error:
+        raise ImageReadError(f"standard input: it cannot be read ({error})") from error
 
 
 def _file_bytes(name: str) -> bytes:

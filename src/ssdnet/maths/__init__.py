@@ -13,4 +13,9 @@
 | `parallel` | large pieces of work done side by side |
 | `lines` | averages along lines |
 | `fusion` | one map from several |
+| `trend` | what is usual where: a smooth function of the place |
+| `energies` | energies of small structures, too high or too low |
+| `cores` | distances of patches without a halo |
+| `agreement` | how much each of these maps counts |
+| `discriminant` | which pixels resemble the finding |
 """

@@ -186,24 +186,27 @@ class LineAverages:
         self, values: torch.Tensor, known: torch.Tensor, window: Window | None = None
     ) -> list[torch.Tensor]:
         """One `(h, w)` map for each length, see `along_lines`."""
-        return self._maps(values, known, window, len(self.lengths), lambda maps: maps)
+        return self._maps(values, known, window, len(self.lengths), lambda maps, _: maps)
 
     def combined(
         self,
         values: torch.Tensor,
         known: torch.Tensor,
         window: Window,
-        combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
-    ) -> torch.Tensor:
-        """`(h, w)`: what is made of the maps of all lengths, of which none is kept as a whole.
+        count: int,
+        combine: Callable[[Sequence[torch.Tensor], Window], Sequence[torch.Tensor]],
+    ) -> list[torch.Tensor]:
+        """`(h, w)` maps that are made of those of all lengths, of which none is kept as a whole.
 
         Args:
             values: `(h, w)`, see `along_lines`.
             known: `(h, w)`.
             window: where they lie in the image.
-            combine: from `(h', w')` maps of a part, one for each length, to one map of that part.
+            count: how many maps are made.
+            combine: from `(h', w')` maps of a part, one for each length, and where it lies, to the maps of
+                that part.
         """
-        return self._maps(values, known, window, 1, lambda maps: [combine(maps)])[0]
+        return self._maps(values, known, window, count, combine)
 
     def _maps(
         self,
@@ -211,7 +214,7 @@ class LineAverages:
         known: torch.Tensor,
         window: Window | None,
         count: int,
-        made_of: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]],
+        made_of: Callable[[Sequence[torch.Tensor], Window], Sequence[torch.Tensor]],
     ) -> list[torch.Tensor]:
         """`count` maps made of those of all lengths, square by square."""
         place = Window.whole((values.shape[0], values.shape[1])) if window is None else window
@@ -223,7 +226,7 @@ class LineAverages:
         results = [torch.empty_like(values) for _ in range(count)]
 
         def work(square: Window) -> None:
-            maps = made_of([source.part(square) for source in sources])
+            maps = made_of([source.part(square) for source in sources], square)
             for result, some in zip(results, maps, strict=True):
                 result[square.within(place)] = some
 

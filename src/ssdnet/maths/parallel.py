@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, TypeVar
+
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +47,14 @@ def each(work: Callable[[Item], None], items: Sequence[Item]) -> None:
         for item in items:
             work(item)
         return
-    with ThreadPoolExecutor(count) as pool:
-        for _ in pool.map(work, items):
+    # What the caller has set for itself, such as what NumPy does about a division by zero, holds there too.
+    contexts = [copy_context() for _ in items]
+    with ThreadPoolExecutor(count, initializer=_alone) as pool:
+        for _ in pool.map(lambda context, item: context.run(work, item), contexts, items):
             pass
+
+
+def _alone() -> None:
+    """Torch with one thread in this one too, whatever another call has set last."""
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)

@@ -149,6 +149,7 @@ class PatchModel:
         components: Sequence[PatchComponents],
         levels: int,
         progress: Progress,
+        scales: list[list[ScaleMaps]] | None = None,
     ) -> tuple[PatchModel, list[list[torch.Tensor]]]:
         """Learn what the patches of one image are like, or of several of one surface.
 
@@ -158,6 +159,7 @@ class PatchModel:
             components: one for each size of patch.
             levels: octaves of the pyramid.
             progress: called before each scale with the share of the work that is done.
+            scales: gets of each image the log distances at each scale, the finest first.
 
         Returns:
             What was learned, and of each image the log distances, see `log_distances`.
@@ -168,17 +170,22 @@ class PatchModel:
             pyramid(image, known, levels, near=near) for image, known in zip(pixels, valid, strict=True)
         ]
         filters: list[list[PatchFilters]] = [[] for _ in components]
-        sums = [_Sums(len(components), supported=True) for _ in pixels]
+        kept: list[list[ScaleMaps]] = [[] for _ in pixels]
+        sums = [
+            _Sums(len(components), supported=True, scales=None if scales is None else some) for some in kept
+        ]
         for number in range(levels - 1, -1, -1):
             progress((levels - 1 - number) / levels, "patches")
-            scales = [_Scale(some.pop(), max(sides)) for some in pyramids]
-            samples, weight = _samples(scales)
+            levels_now = [_Scale(some.pop(), max(sides)) for some in pyramids]
+            samples, weight = _samples(levels_now)
             for size, one in enumerate(components):
                 cut = (max(sides) - one.patch) // 2
                 inner = samples[:, cut : cut + one.patch, cut : cut + one.patch]
                 filters[size].insert(0, one.fit(inner, weight))
-            for total, scale in zip(sums, scales, strict=True):
+            for total, scale in zip(sums, levels_now, strict=True):
                 total.add(scale, [some[0] for some in filters])
+        if scales is not None:
+            scales.extend(kept)
         seen = [total.seen(levels, known) for total, known in zip(sums, valid, strict=True)]
         excess = tuple(
             Excess.fit([maps[size] for maps in seen], (one.patch // 2 + 1) * 2 ** (levels - 1))
@@ -228,6 +235,34 @@ class PatchModel:
         (result,), place = self._maps(pixels, valid, window, 1, lambda maps: [combine(maps)])
         return result, place
 
+    def by_scale(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        window: Window,
+        combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+        fuse: Callable[[Sequence[torch.Tensor], int], torch.Tensor],
+    ) -> tuple[torch.Tensor, list[ScaleMaps], list[Level]]:
+        """The same, and what is made of the log distances at each scale by itself.
+
+        Args:
+            pixels: see `log_distances`.
+            valid: see `log_distances`.
+            window: see `log_distances`.
+            combine: see `combined`.
+            fuse: from maps of some rows of a scale, one for each size of patch, and the number of the scale,
+                to one map of these rows.
+
+        Returns:
+            The map; the maps of each scale, the finest first; and the scales of the pixels.
+        """
+        scales: list[ScaleMaps] = []
+        levels: list[Level] = []
+        (result,), _ = self._maps(
+            pixels, valid, window, 1, lambda maps: [combine(maps)], fuse=fuse, scales=scales, levels=levels
+        )
+        return result, scales, levels
+
     def _maps(
         self,
         pixels: torch.Tensor,
@@ -235,28 +270,64 @@ class PatchModel:
         window: Window,
         count: int,
         made_of: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]],
+        *,
+        fuse: Callable[[Sequence[torch.Tensor], int], torch.Tensor] | None = None,
+        scales: list[ScaleMaps] | None = None,
+        levels: list[Level] | None = None,
     ) -> tuple[list[torch.Tensor], Window]:
         """`count` maps made of those of all sizes, a few rows at a time."""
         place = window.aligned(2 ** (self.levels - 1))
         inside = place.within(window)
         largest = max(filters[0].kernels.shape[-1] for filters in self.filters)
         part, known = pixels[:, inside[0], inside[1]], valid[inside]
-        scales = pyramid(part, known, self.levels, place, near=largest // 2)
-        total = _Sums(len(self.filters), supported=any(one.any_holes for one in self.excess))
+        pixels_by_scale = pyramid(part, known, self.levels, place, near=largest // 2)
+        if levels is not None:
+            levels.extend(pixels_by_scale)
+        total = _Sums(
+            len(self.filters),
+            supported=any(one.any_holes for one in self.excess),
+            scales=scales,
+            fuse=fuse,
+        )
         for number in range(self.levels - 1, 0, -1):
-            total.add(_Scale(scales[number], largest), [filters[number] for filters in self.filters])
-        finest, kernels = _Scale(scales[0], largest), [filters[0] for filters in self.filters]
+            total.add(
+                _Scale(pixels_by_scale[number], largest),
+                [filters[number] for filters in self.filters],
+                number,
+            )
+        finest, kernels = _Scale(pixels_by_scale[0], largest), [filters[0] for filters in self.filters]
         results = [pixels.new_empty(place.size) for _ in range(count)]
+        own = [] if fuse is None else [pixels.new_empty(place.size)]
 
         def rows_of(rows: slice) -> Sequence[torch.Tensor]:
-            *logarithms, support = total.rows(finest, kernels, rows)
+            maps, raw = total.rows(finest, kernels, rows, 0)
+            *logarithms, support = maps
             for logarithm, excess in zip(logarithms, self.excess, strict=True):
                 seen = Seen(logarithm.div_(self.levels), known[rows], support.div(self.levels))
                 logarithm.sub_(excess.of(seen, place.rows(rows)))
-            return made_of(logarithms)
+            return [*made_of(logarithms), *raw]
 
-        fill(results, total.values_a_row(finest, kernels), rows_of)
+        fill([*results, *own], total.values_a_row(finest, kernels), rows_of)
+        if scales is not None and own:
+            scales.insert(0, ScaleMaps((own[0],), pixels_by_scale[0].known[0, 0], place))
         return results, place
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleMaps:
+    """Maps of one image or window at one scale.
+
+    >>> maps = ScaleMaps((torch.zeros(4, 4),), torch.ones(4, 4), Window.whole((4, 4)))
+    >>> maps.window.size
+    (4, 4)
+    """
+
+    maps: tuple[torch.Tensor, ...]
+    """`(h, w)` log distances of each size of patch, or what was made of them."""
+    known: torch.Tensor
+    """`(h, w)`, how much of each sample is known, in [0, 1]."""
+    window: Window
+    """Which of the samples of this scale of the whole image they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,45 +400,69 @@ def _samples(scales: Sequence[_Scale]) -> tuple[torch.Tensor, torch.Tensor]:
 class _Sums:
     """Sums over the scales, from the coarsest on: each is brought to the next finer one and added."""
 
-    def __init__(self, sizes: int, *, supported: bool) -> None:
+    def __init__(
+        self,
+        sizes: int,
+        *,
+        supported: bool,
+        scales: list[ScaleMaps] | None = None,
+        fuse: Callable[[Sequence[torch.Tensor], int], torch.Tensor] | None = None,
+    ) -> None:
         """Nothing yet.
 
         Args:
             sizes: how many sizes of patches there are.
             supported: whether how much each position sees is summed as well.
+            scales: gets the maps of each scale that is added by itself.
+            fuse: what to make of them.
         """
         self._sizes = sizes
         self._supported = supported
+        self._scales = scales
+        self._fuse = fuse
         self._maps: list[torch.Tensor] = []
 
     def values_a_row(self, scale: _Scale, filters: Sequence[PatchFilters]) -> int:
         """How many values of each row of a scale are worked on."""
         return scale.window.size[1] * max(len(some.bias) for some in filters)
 
-    def rows(self, scale: _Scale, filters: Sequence[PatchFilters], rows: slice) -> list[torch.Tensor]:
-        """Sums at some rows of the next finer scale: `(h, w)` of each size of patch, and the support."""
+    def rows(
+        self, scale: _Scale, filters: Sequence[PatchFilters], rows: slice, number: int
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Some rows of the next finer scale: sums of each size of patch and the support, and its own maps."""
         padded = scale.padded(rows)
         maps = []
         for some in filters:
             cut = (scale.patch - some.kernels.shape[-1]) // 2
             inner = [slice(cut, size - cut) for size in padded.shape[-2:]]
             maps.append(some.log_distance(padded[:, :, inner[0], inner[1]]))
+        raw: list[torch.Tensor] = []
+        if self._fuse is not None:
+            raw = [self._fuse(maps, number)]
+        elif self._scales is not None:
+            raw = [values.clone() for values in maps]
         if self._supported:
             maps.append(scale.share(rows))
         part = scale.window.rows(rows)
         for own, before in zip(maps, self._maps, strict=False):  # of the coarsest scale there is none before
             own.add_(upsample_part(before[None, None], scale.window, part)[0, 0])
-        return maps if self._supported else [*maps, padded.new_ones(())]
+        return maps if self._supported else [*maps, padded.new_ones(())], raw
 
-    def add(self, scale: _Scale, filters: Sequence[PatchFilters]) -> None:
+    def add(self, scale: _Scale, filters: Sequence[PatchFilters], number: int = 0) -> None:
         """Add the next finer scale."""
-        like = scale.level.pixels
-        maps = [like.new_empty(scale.window.size) for _ in range(self._sizes + self._supported)]
-        fill(
-            maps,
-            self.values_a_row(scale, filters),
-            lambda rows: self.rows(scale, filters, rows)[: len(maps)],
-        )
+        like, size = scale.level.pixels, scale.window.size
+        maps = [like.new_empty(size) for _ in range(self._sizes + self._supported)]
+        own: list[torch.Tensor] = []
+        if self._scales is not None:
+            own = [like.new_empty(size) for _ in range(self._sizes if self._fuse is None else 1)]
+
+        def rows_of(rows: slice) -> list[torch.Tensor]:
+            sums, raw = self.rows(scale, filters, rows, number)
+            return [*sums[: len(maps)], *raw]
+
+        fill([*maps, *own], self.values_a_row(scale, filters), rows_of)
+        if self._scales is not None:
+            self._scales.insert(0, ScaleMaps(tuple(own), scale.level.known[0, 0], scale.window))
         self._maps = maps
 
     def seen(self, levels: int, valid: torch.Tensor) -> list[Seen]:

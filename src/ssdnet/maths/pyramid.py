@@ -9,6 +9,7 @@ it is looked at: a window that begins at a multiple of `2**(levels - 1)` has the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -16,6 +17,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from ssdnet.maths.smoothing import gaussian_taps, separable_filter
 from ssdnet.maths.strips import fill
 from ssdnet.maths.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TINY = torch.finfo(torch.float32).tiny
 
@@ -173,6 +177,35 @@ def upsample_part(values: torch.Tensor, finer: Window, part: Window) -> torch.Te
     rows, columns = context.halved().within(finer.halved())
     inside = part.within(context)
     return upsample(values[:, :, rows, columns], context)[:, :, inside[0], inside[1]]
+
+
+def halve(x: torch.Tensor, window: Window) -> torch.Tensor:
+    """`(1, C, h', w')`: `(1, C, h, w)` of a window at half the resolution, with zeros beyond its edge.
+
+    >>> halve(torch.ones(1, 1, 4, 4), Window.whole((4, 4))).flatten().tolist()
+    [0.765625, 0.765625, 0.765625, 0.765625]
+    """
+    return _halve(x, window, slice(0, window.halved().size[0]))
+
+
+def enlarged(values: torch.Tensor, places: Sequence[Window], part: Window) -> torch.Tensor:
+    """`(h, w)` of a part at the finest of some scales, of values at the coarsest: `upsample` by `upsample`.
+
+    Args:
+        values: `(h', w')` of the coarsest scale.
+        places: where the map lies at each scale, the finest first.
+        part: of the finest scale.
+
+    >>> coarse = torch.arange(4.0).view(4, 1)
+    >>> places = [Window.whole((16, 1)), Window.whole((8, 1)), Window.whole((4, 1))]
+    >>> enlarged(coarse, places, Window(8, 10, 0, 1, (16, 1))).flatten().tolist()
+    [1.625, 1.875]
+    """
+    if len(places) == 1:
+        return values[part.within(places[0])]
+    context = part.around(2).aligned_outwards(2).inside(places[0])
+    coarser = enlarged(values, places[1:], context.halved())
+    return upsample(coarser[None, None], context)[0, 0][part.within(context)]
 
 
 def halve_rows(values: torch.Tensor, window: Window, rows: slice) -> torch.Tensor:

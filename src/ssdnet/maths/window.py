@@ -112,6 +112,15 @@ class Window:
         top, left = (-(-start // multiple) * multiple for start in (self.top, self.left))
         return Window(top, self.bottom, left, self.right, self.shape)
 
+    def aligned_outwards(self, multiple: int) -> Window:
+        """The smallest window around it that begins at a multiple, along both axes, and ends where it ends.
+
+        >>> Window(5, 20, 8, 30, (20, 30)).aligned_outwards(4)
+        Window(top=4, bottom=20, left=8, right=30, shape=(20, 30))
+        """
+        top, left = (start // multiple * multiple for start in (self.top, self.left))
+        return Window(top, self.bottom, left, self.right, self.shape)
+
     def halved(self) -> Window:
         """What is left of it at half the resolution; it begins at even pixels.
 

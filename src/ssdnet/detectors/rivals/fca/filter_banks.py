@@ -19,7 +19,9 @@ _LAWS = torch.tensor(
         [-1.0, -2.0, 0.0, 2.0, 1.0],  # E5, edge
         [-1.0, 0.0, 2.0, 0.0, -1.0],  # S5, spot
         [1.0, -4.0, 6.0, -4.0, 1.0],  # R5, ripple
-    ]
+    ],
+    dtype=torch.float32,
+    device="cpu",  # whatever is set while this module is imported
 )
 _LAWS_UNIT = 10.0
 _LOCAL_MEAN = 15  # side of the window whose mean is taken from the image before Laws' filters, pixels
