@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ssdnet.evaluation.report.summary import Mean, Summary
     from ssdnet.progress import Progress
 
-BEST, PAPER = SSDnet(), SSDnet.paper()
+BEST, PAPER, FIGURE = SSDnet(), SSDnet.residual_only(), SSDnet.paper()
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,16 @@ BLOCKS: Mapping[str, Mapping[str, Detector]] = {
         "paper: with down-weighting": configured(PAPER, {"training.downweight": True}),
         "paper: with an average of the weights": configured(PAPER, {"training.average": HORIZON}),
         "Deep Image Prior": SSDnet.deep_image_prior(),
+    },
+    "figure's recipe": {
+        "figure's recipe": FIGURE,
+        "figure: one scale": configured(FIGURE, {"training.grids": ()}),
+        "figure: sum of losses": configured(FIGURE, {"training.combination": "sum"}),
+        "figure: absolute differences of pixels": configured(FIGURE, {"training.pixel_loss": "absolute"}),
+        "figure: windows in place of convolutions": configured(FIGURE, {"training.perceptual": "windows"}),
+        "figure: inner product of features": configured(FIGURE, {"training.perceptual_loss": "inner"}),
+        "figure: L2 map only": replace(FIGURE, perceptual=0.0),
+        "figure: perceptual map only": replace(FIGURE, raw=0.0),
     },
 }
 

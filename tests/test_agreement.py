@@ -8,7 +8,7 @@ import torch
 from ssdnet.maths.agreement import Agreement
 from ssdnet.maths.cores import Cores
 from ssdnet.maths.discriminant import Discriminant
-from ssdnet.maths.patch_components import ScaleMaps
+from ssdnet.maths.patch_components import LevelMaps
 from ssdnet.maths.pyramid import pyramid
 from ssdnet.maths.window import Window
 
@@ -32,7 +32,7 @@ def scales(values, levels=3):
     """Maps of a value and of its square at several scales."""
     known = torch.ones(values.shape, dtype=torch.bool)
     return [
-        ScaleMaps((level.pixels[0, 0], level.pixels[0, 0] * 2), level.known[0, 0], level.window)
+        LevelMaps((level.pixels[0, 0], level.pixels[0, 0] * 2), level.known[0, 0], level.window)
         for level in pyramid(values[None], known, levels)
     ]
 
@@ -161,7 +161,7 @@ def test_cores_of_a_window_are_those_of_the_whole():
     for number, scale in enumerate(whole):
         inside = window.within(scale.window)
         level = model.level([some[inside] for some in scale.maps], number)
-        cut.append(ScaleMaps((level,), scale.known[inside], window))
+        cut.append(LevelMaps((level,), scale.known[inside], window))
         window = window.halved()
     inner = Window(45, 80, 60, 95, SHAPE)
     part = model.inside(cut)

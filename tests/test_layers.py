@@ -81,7 +81,7 @@ def test_saving_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_layers_are_written_only_when_asked_for(tmp_path: Path) -> None:
-    assert (*DEFAULT_FORMATS, "layers") == FORMATS
+    assert (*DEFAULT_FORMATS, "layers", "decision", "restored") == FORMATS
     assert parse_formats(None) == DEFAULT_FORMATS
     files = split(cloth()).save(tmp_path)
     assert not any("layers" in path.name for path in files)

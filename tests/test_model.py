@@ -182,7 +182,7 @@ def test_a_saved_map_is_judged_again_without_a_detector(tmp_path: Path):
     from ssdnet.calibration import NullModel, judge
 
     result = ssdnet.localize(samples.demo().image)
-    files = {path.suffix: path for path in result.save(tmp_path, formats=["map", "json"])}
+    files = {path.suffix: path for path in result.save(tmp_path, formats=["decision", "json"])}
     record = json.loads(files[".json"].read_text())
     found = judge(tifffile.imread(files[".tif"]), NullModel.from_dict(record["null_law"]))
     labels, regions = found.regions(1.0)

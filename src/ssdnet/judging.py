@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from ssdnet.result import Learned
 
 
+_WITNESSES = 2
+"""Of a map that decides, but does not rank: distances and energies. A picture's own agreement of the two says
+what each counts, which is to choose between two tests (docs/calibration.md)."""
+
+
 class Stopwatch:
     """Seconds of stages that follow each other without a gap.
 
@@ -191,13 +196,14 @@ def result_of(
     ranking, deciding = checked_scores(score, valid, detector.name)
     del score  # of a large image two maps are much
     with allowed(setting.threads, valid.size):
-        null = fit_null(deciding)
+        null = fit_null(deciding, witnesses=1 if ranking is deciding else _WITNESSES)
         found = judge(deciding, null)
     watch.lap("calibrate")
     normal = None
     if detector.decomposes:
         # What chance does less than once an image is predicted from all else.
-        hidden = torch.from_numpy(null.log10_nfa(deciding) < 0).to(prepared.pixels.device)
+        rare = null.log10_nfa(deciding) < -np.log10(null.witnesses)
+        hidden = torch.from_numpy(rare).to(prepared.pixels.device)
         with allowed(setting.threads, prepared.valid.numel(), trains=detector.trains), exact():
             reconstructed = model.reconstruct(  # type: ignore[attr-defined]
                 prepared.pixels, prepared.valid, hidden=hidden, progress=progress

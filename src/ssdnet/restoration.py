@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import fft, ndimage
 
+from ssdnet.image import read_image
 from ssdnet.image.standardization import Standardized, standardize
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import torch
 
     from ssdnet.image import Image
 
@@ -67,7 +69,7 @@ def restore(image: Image, mask: Mask) -> npt.NDArray[np.generic]:
         >>> bool(abs(inside - outside) < abs(stained.image[stained.mask].mean() - outside) / 2)
         True
     """
-    hole = ndimage.binary_dilation(mask, iterations=_RIM) & image.valid
+    hole = ndimage.binary_dilation(mask, np.ones((3, 3)), iterations=_RIM) & image.valid
     result = image.pixels.copy()
     if not hole.any() or not (image.valid & ~hole).any():
         return result
@@ -89,6 +91,29 @@ def restore(image: Image, mask: Mask) -> npt.NDArray[np.generic]:
         result[box][finding] = _as_image(values, image)
         left[box][finding] = False
     return result
+
+
+def restore_pixels(pixels: torch.Tensor, valid: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """`restore` for an image as detectors see it.
+
+    Args:
+        pixels: `(C, H, W)` float32; values where `valid` is False are not used.
+        valid: `(H, W)` bool.
+        mask: `(H, W)` bool.
+
+    Examples:
+        >>> import torch
+        >>> from ssdnet.restoration import restore_pixels
+        >>> pixels, known = torch.ones(1, 32, 32), torch.ones(32, 32, dtype=torch.bool)
+        >>> pixels[0, 10:14, 10:14] = 9.0
+        >>> torch.allclose(restore_pixels(pixels, known, pixels[0] > 1), torch.ones(1, 32, 32), atol=1e-3)
+        True
+    """
+    import torch
+
+    values = torch.where(valid, pixels, torch.nan).permute(1, 2, 0).cpu().numpy()
+    restored = restore(read_image(values), mask.cpu().numpy())
+    return torch.from_numpy(restored).permute(2, 0, 1).to(pixels)
 
 
 def _area(image: Image, hole: Mask, box: tuple[slice, slice]) -> tuple[slice, slice]:

@@ -331,7 +331,8 @@ class Localization(ReadOnly):
         import numpy as np
 
         # What little a constant image's score varies is rounding.
-        if np.isclose(np.nanmin(self.anomaly_map), np.nanmax(self.anomaly_map), rtol=1e-4, atol=0):
+        decision = self.anomaly_map if self.decision_map is None else self.decision_map
+        if np.isclose(np.nanmin(decision), np.nanmax(decision), rtol=1e-4, atol=0):
             return None
         # Of the pixels of a region that is unusual by its extent, the one that is most unusual by itself.
         rarest = np.flatnonzero(self.log10_nfa == np.nanmin(self.log10_nfa))

@@ -61,7 +61,9 @@ class Assessment:
     @property
     def region_log10_nfa(self) -> Floats:
         """`(H, W)`, that of the region which the pixel belongs to; above 0 outside of all."""
-        values = np.maximum(self.null.log10_nfa(self.score), np.finfo(np.float32).tiny)
+        values = self.null.log10_nfa(self.score)
+        values += np.float32(np.log10(self.null.witnesses))
+        np.maximum(values, np.finfo(np.float32).tiny, out=values)
         values.reshape(-1)[self.unusual.index] = self.unusual.log10_nfa
         return values
 
@@ -139,4 +141,8 @@ def judge(score: Floats, null: NullModel) -> Assessment:
     log10_nfa, unusual = gather(
         score, log10_nfa, null.correlation_length, null.peaks, usual=null.usual, out=log10_nfa
     )
+    if null.witnesses > 1:
+        more = np.float32(np.log10(null.witnesses))
+        log10_nfa += more
+        unusual = Unusual(unusual.index, unusual.log10_nfa + more)
     return Assessment(score, null, log10_nfa, unusual)

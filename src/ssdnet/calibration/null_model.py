@@ -23,6 +23,7 @@ shown is like that of other textures. Where they fail, the promise fails: `ssdne
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,9 @@ class NullModel:
     """Median of the score."""
     laws: Floats = field(repr=False)
     """`(4, L)`: location, scale, shape and log weight of each law that the peaks allow."""
+    witnesses: int = 1
+    """Maps that were asked at each place. Which of them is heard, and how much, is chosen by the maps
+    themselves, which makes as many tests: `judge` multiplies its numbers of false alarms by this."""
 
     def log10_nfa(self, score: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """log10 of the number of false alarms of each score; NaN stays NaN. Falls as the score rises."""
@@ -143,6 +147,7 @@ class NullModel:
             "correlation_length": list(self.correlation_length),
             "usual": self.usual,
             "laws": self.laws.tolist(),
+            "witnesses": self.witnesses,
         }
 
     @classmethod
@@ -166,6 +171,7 @@ class NullModel:
                 (float(down), float(right)),
                 float(stored["usual"]),
                 np.array(stored["laws"], dtype=np.float64),
+                int(stored.get("witnesses", 1)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -228,11 +234,12 @@ def _look_up(
     np.copyto(out, np.nan, where=np.isnan(reduced))
 
 
-def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
+def fit_null(score: npt.NDArray[np.floating], *, witnesses: int = 1) -> NullModel:
     """Estimate the null model from one map.
 
     Args:
         score: `(H, W)`, higher = more anomalous, NaN where missing, finite somewhere.
+        witnesses: see `NullModel`.
 
     Examples:
         >>> import numpy as np
@@ -250,7 +257,8 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
     if len(peaks) < _FEWEST_PEAKS:
         peaks = cell_maxima(score, valid)
     if len(peaks) < _FEWEST_PEAKS:
-        return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, usual, np.empty((4, 0)))
+        nothing = np.empty((4, 0))
+        return NullModel(float(np.median(peaks)), np.inf, 0.0, len(peaks), lengths, usual, nothing, witnesses)
     kept = peaks
     for round_ in range(_ROUNDS):
         laws = _laws(kept, first=round_ == 0)
@@ -269,7 +277,7 @@ def fit_null(score: npt.NDArray[np.floating]) -> NullModel:
         kept = normal
     laws = laws[:, laws[3] > laws[3].max() - _NEGLIGIBLE]
     laws[3] -= logsumexp(laws[3])
-    return _null(laws, peaks, lengths, usual)
+    return dataclasses.replace(_null(laws, peaks, lengths, usual), witnesses=witnesses)
 
 
 def _median(score: npt.NDArray[np.floating]) -> float:

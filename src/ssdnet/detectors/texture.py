@@ -22,7 +22,7 @@ from ssdnet.progress import part, silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ssdnet.maths.patch_components import ScaleMaps
+    from ssdnet.maths.patch_components import LevelMaps
     from ssdnet.maths.window import Window
     from ssdnet.progress import Progress
 
@@ -45,8 +45,8 @@ class Texture(Detector):
     patches of two sizes and at one octave more; the distance is that of Reed & Yu, IEEE TASSP 1990. Ours: the
     lines (`ssdnet.maths.lines`), the sum in units of what is usual (`ssdnet.maths.fusion`), and what sees
     less of something as well as more (`ssdnet.detectors.two_sided`). Pixels are ranked by all of it; what
-    chance does is decided by the distances, whose law is known (docs/calibration.md). docs/lab-notes.md has
-    what each choice is worth.
+    chance does is decided by distances and energies, whose law is known (docs/calibration.md).
+    docs/lab-notes.md has what each choice is worth.
 
     >>> image = torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
     >>> image[0, 10, 8:40] += 4.0  # a scratch
@@ -93,6 +93,9 @@ class Texture(Detector):
         check_flags(self, "two_sided")
         if not isinstance(self.energies, Energies):
             raise UsageError(f"texture: energies must be Energies, not {self.energies!r}")
+        check_whole(self.energies, optional=("octaves",), octaves=1, components=1, rounds=0)
+        check_numbers(self.energies, trim=(0, 1), shrinkage=(1e-6, math.inf))
+        _check_pair(self.energies, "lengths", "widths", lambda item: 0.1 <= item <= _LONGEST)
         if any(patch % 2 == 0 for patch in self.patches):
             raise UsageError(f"texture: patches must be odd, not {self.patches!r}")
 
@@ -114,29 +117,52 @@ class Texture(Detector):
         progress: Progress = silent,
     ) -> tuple[TextureModel, list[torch.Tensor]]:
         """The model, and the scores, which learning it has computed already; see `Detector.fit_score`."""
-        scales: list[list[ScaleMaps]] | None = [] if self.two_sided else None
-        statistics, evidence = self.learn(pixels, valid, part(progress, 0.0, 0.6), scales)
-        fusion = Fusion.fit(evidence, valid)
-        logarithms = [fusion.of(maps) for maps in evidence]
-        del evidence  # of a large image they are much
-        squared = SquaredDistance.fit(logarithms, valid)
-        if scales is None:
-            return TextureModel(statistics, fusion, squared, None), [
-                squared.of(values) for values in logarithms
-            ]
-        progress(0.6, "energies")
-        sides, levels = TwoSided.fit(pixels, valid, logarithms, scales, statistics.patches, self.energies)
-        return TextureModel(statistics, fusion, squared, sides), [
-            torch.stack([RANKING.of(level), squared.of(values)])
-            for level, values in zip(levels, logarithms, strict=True)
+        model, levels, decisions = self.evidence(pixels, valid, progress)
+        scores = [model.squared.of(values) for values in decisions]
+        if levels is None:
+            return model, scores
+        return model, [
+            torch.stack([RANKING.of(level), score]) for level, score in zip(levels, scores, strict=True)
         ]
+
+    @torch.no_grad()
+    def evidence(
+        self, pixels: Sequence[torch.Tensor], valid: Sequence[torch.Tensor], progress: Progress
+    ) -> tuple[TextureModel, list[torch.Tensor] | None, list[torch.Tensor]]:
+        """The model of some images together, and of each image what is made into scores.
+
+        Args:
+            pixels: see `fit`.
+            valid: see `fit`.
+            progress: see `fit`.
+
+        Returns:
+            What was learned; of each image how unusual each pixel is, in upper spreads, None if it is not
+            two-sided; and the log distance that decides.
+        """
+        flat = not any(bool(image[:, known].any()) for image, known in zip(pixels, valid, strict=True))
+        # Where all pixels are alike, energies are rounding.
+        scales: list[list[LevelMaps]] | None = [] if self.two_sided and not flat else None
+        statistics, lines = self.learn(pixels, valid, part(progress, 0.0, 0.6), scales)
+        fusion = Fusion.fit(lines, valid)
+        logarithms = [fusion.of(maps) for maps in lines]
+        del lines  # of a large image they are much
+        sides = levels = None
+        if scales is not None:
+            progress(0.6, "energies")
+            sides, levels, logarithms = TwoSided.fit(
+                pixels, valid, logarithms, scales, statistics.patches, self.energies
+            )
+        progress(1.0, "lines")
+        squared = SquaredDistance.fit(logarithms, valid)
+        return TextureModel(statistics, fusion, squared, sides), levels, logarithms
 
     def learn(
         self,
         pixels: Sequence[torch.Tensor],
         valid: Sequence[torch.Tensor],
         progress: Progress,
-        scales: list[list[ScaleMaps]] | None = None,
+        scales: list[list[LevelMaps]] | None = None,
     ) -> tuple[TextureStatistics, list[list[torch.Tensor]]]:
         """The statistics of some images together, and of each image its log distances along lines.
 
@@ -246,6 +272,32 @@ class TextureModel:
         Before them, if it is two-sided, that by which pixels are ranked.
         """
         wanted, context = checked_window(pixels, window, self.halo)
+        maps, place = self.evidence(pixels, valid, context, self._scored, progress)
+        inside = wanted.within(place)
+        if len(maps) == 1:
+            return maps[0][inside]
+        return torch.stack([values[inside] for values in maps])
+
+    def evidence(
+        self,
+        pixels: torch.Tensor,
+        valid: torch.Tensor,
+        context: Window,
+        finish: Callable[[list[torch.Tensor]], list[torch.Tensor]] = list,
+        progress: Progress = silent,
+    ) -> tuple[list[torch.Tensor], Window]:
+        """How unusual each pixel is, if it is two-sided, and the log distance that decides.
+
+        Args:
+            pixels: `(C, h, w)` of a window with its context.
+            valid: `(h, w)`.
+            context: where they lie.
+            finish: what is made of these maps, square by square.
+            progress: see `score`.
+
+        Returns:
+            `(h', w')` maps, and which window they are of, see `PatchModel.log_distances`.
+        """
         statistics, sides = self.statistics, self.sides
         place = context.aligned(2 ** (statistics.patches.levels - 1))
         known = valid[place.within(context)]
@@ -260,20 +312,20 @@ class TextureModel:
 
         def combine(maps: Sequence[torch.Tensor], square: Window) -> list[torch.Tensor]:
             distances = self.fusion.of(maps)
-            ranking = [] if beside is None else [RANKING.of(beside.level(square, distances))]
-            return [*ranking, self.squared.of(distances)]
+            return finish([distances] if beside is None else [*beside.part(square, distances)])
 
         progress(0.5, "lines")
-        count = 1 if beside is None else 2
-        scores = statistics.lines.combined(fused, known, place, count, combine)
+        found = statistics.lines.combined(fused, known, place, 1 if beside is None else 2, combine)
         progress(1.0, "lines")
-        inside = wanted.within(place)
-        if count == 1:
-            return scores[0][inside]
-        return torch.stack([values[inside] for values in scores])
+        return found, place
+
+    def _scored(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [*(RANKING.of(level) for level in maps[:-1]), self.squared.of(maps[-1])]
 
 
-def _check_pair(detector: Texture, first: str, second: str, right: Callable[[float], bool]) -> None:
+def _check_pair(
+    detector: Texture | Energies, first: str, second: str, right: Callable[[float], bool]
+) -> None:
     """Refuse two fields that are not tuples of one length, not empty, of what is right.
 
     Raises:
@@ -286,6 +338,6 @@ def _check_pair(detector: Texture, first: str, second: str, right: Callable[[flo
         )
         if not numbers or not values or len(values) != len(getattr(detector, first)):
             raise UsageError(
-                f"texture: {first} and {second} must be tuples of as many positive numbers, none huge, not "
-                f"{getattr(detector, first)!r} and {getattr(detector, second)!r}"
+                f"{detector.name}: {first} and {second} must be tuples of as many positive numbers, none "
+                f"huge, not {getattr(detector, first)!r} and {getattr(detector, second)!r}"
             )

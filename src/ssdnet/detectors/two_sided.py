@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssdnet.maths.energies import Energies, EnergyMap
-    from ssdnet.maths.patch_components import PatchModel, ScaleMaps
+    from ssdnet.maths.patch_components import LevelMaps, PatchModel
     from ssdnet.maths.pyramid import Level
 
 _TILE = 256
@@ -40,9 +40,9 @@ class TwoSided:
     >>> image[0, 20:36, 30:46] *= 0.3  # less than usual
     >>> known = torch.ones(64, 64, dtype=torch.bool)
     >>> model, (scores,) = Texture().fit_score([image], [known], generator=torch.Generator())
-    >>> ranking, distances = scores
-    >>> bool(ranking[28, 38] > ranking.quantile(0.9)), bool(distances[28, 38] > distances.median())
-    (True, False)
+    >>> ranking, decision = scores
+    >>> bool(ranking[28, 38] > ranking.quantile(0.9)), bool(decision[28, 38] > decision.quantile(0.9))
+    (True, True)
     """
 
     energies: EnergyModel
@@ -63,10 +63,10 @@ class TwoSided:
         pixels: Sequence[torch.Tensor],
         valid: Sequence[torch.Tensor],
         distances: Sequence[torch.Tensor],
-        scales: Sequence[Sequence[ScaleMaps]],
+        scales: Sequence[Sequence[LevelMaps]],
         patches: PatchModel,
         energies: Energies,
-    ) -> tuple[TwoSided, list[torch.Tensor]]:
+    ) -> tuple[TwoSided, list[torch.Tensor], list[torch.Tensor]]:
         """Learn it from one image, or from several of one surface.
 
         Args:
@@ -78,7 +78,8 @@ class TwoSided:
             energies: which are looked at.
 
         Returns:
-            What was learned, and of each image how unusual each pixel is, see `Agreement.of`.
+            What was learned; of each image how unusual each pixel is, see `Agreement.of`; and the log
+            distance that decides, see `Agreement.decision`.
         """
         model, maps = energies.fit(pixels, valid)
         step = 2 ** (patches.levels - 1)
@@ -87,16 +88,18 @@ class TwoSided:
         agreement = Agreement.fit(distances, full, inner, valid)
         levels = [agreement.of(*some) for some in zip(distances, full, inner, strict=True)]
         filled = [_filled(image, known) for image, known in zip(pixels, valid, strict=True)]
-        finest = [(filters[0].kernels, filters[0].bias) for filters in patches.filters]
+        # As a file gives them back: rounding depends on it.
+        finest = [(filters[0].kernels.contiguous(), filters[0].bias) for filters in patches.filters]
         blame = Discriminant.fit(filled, valid, levels, finest)
         # Of the coarsest scale: the average before the smallest is taken, and that.
         result = cls(model, cores, agreement, blame, patches.halo + 4 * step)
         for level, image in zip(levels, filled, strict=True):
             result._blame(level, image)
-        return result, levels
+        decisions = [agreement.decision(*some) for some in zip(distances, full, strict=True)]
+        return result, levels, decisions
 
     def beside(
-        self, pixels: torch.Tensor, valid: torch.Tensor, scales: Sequence[ScaleMaps], levels: Sequence[Level]
+        self, pixels: torch.Tensor, valid: torch.Tensor, scales: Sequence[LevelMaps], levels: Sequence[Level]
     ) -> Beside:
         """Everything but the distances, of a window.
 
@@ -133,8 +136,9 @@ class Beside:
     ...     image, known, Window.whole((64, 64)), lambda maps: maps[0], sides.cores.level
     ... )
     >>> beside = sides.beside(image, known, scales, levels)
-    >>> tuple(beside.level(Window(8, 16, 0, 30, (64, 64)), torch.zeros(8, 30)).shape)
-    (8, 30)
+    >>> level, decision = beside.part(Window(8, 16, 0, 30, (64, 64)), torch.zeros(8, 30))
+    >>> tuple(level.shape), tuple(decision.shape)
+    ((8, 30), (8, 30))
     """
 
     sides: TwoSided
@@ -144,18 +148,18 @@ class Beside:
     """`(C, h, w)`, missing pixels filled in."""
     place: Window
 
-    def level(self, square: Window, distances: torch.Tensor) -> torch.Tensor:
-        """`(h', w')` how unusual each pixel of a part is, in upper spreads above the usual.
+    def part(self, square: Window, distances: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(h', w')` how unusual each pixel of a part is, and the log distance that decides.
 
         Args:
             square: which part.
             distances: `(h', w')`, log distances along lines.
         """
         energy = enlarged(self.energy.values, self.energy.places, square)
-        level = self.sides.agreement.of(distances, energy, self.inside.part(square))
-        return self.sides.agreement.blamed(
-            level, _blame_of(self.sides.blame, self.filled, square, self.place)
-        )
+        agreement = self.sides.agreement
+        level = agreement.of(distances, energy, self.inside.part(square))
+        blame = _blame_of(self.sides.blame, self.filled, square, self.place)
+        return agreement.blamed(level, blame), agreement.decision(distances, energy)
 
 
 def _blame_of(blame: Discriminant, filled: torch.Tensor, square: Window, place: Window) -> torch.Tensor:

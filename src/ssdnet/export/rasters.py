@@ -50,7 +50,7 @@ def write_decision(localization: Localization, file: BinaryIO) -> None:
         >>> result = ssdnet.localize(image)
         >>> write_decision(result, file)
         >>> written = ssdnet.read_image(file.getvalue()).pixels[:, :, 0]
-        >>> again = result.null.log10_nfa(written)  # of each pixel by itself
+        >>> again = result.null.log10_nfa(written) + np.log10(result.null.witnesses)  # by itself
         >>> bool((again >= result.log10_nfa - 0.01).all())
         True
     """

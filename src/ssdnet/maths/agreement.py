@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ssdnet.maths.fusion import Usual
+from ssdnet.maths.fusion import Fusion, Usual
 from ssdnet.maths.sampling import central_grid
 
 if TYPE_CHECKING:
@@ -145,16 +145,16 @@ class Agreement:
         return level + most * torch.sigmoid(level - _HIGH) * (blame - 0.5)
 
     def decision(self, distances: torch.Tensor, energies: torch.Tensor) -> torch.Tensor:
-        """`(h, w)` for the law of what is usual: the plain weighted sum, a smooth function of both maps.
+        """`(h, w)` log distance for the law of what is usual: the weighted mean, smooth in both maps.
+
+        In upper spreads its own spread would be about 1 on every surface, and what is made of it would have
+        a heavier tail than distances have; as a log distance it has theirs (docs/calibration.md).
 
         Args:
             distances: `(h, w)` of any part of an image.
             energies: likewise.
         """
-        near, both = (
-            _units(values, usual) for values, usual in zip((distances, energies), self.usual, strict=False)
-        )
-        return near.mul_(self.distances).add_(both, alpha=self.energies)
+        return Fusion((self.distances, self.energies), self.usual[:2]).of([distances, energies])
 
 
 def _units(values: torch.Tensor, usual: Usual) -> torch.Tensor:

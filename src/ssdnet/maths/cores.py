@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from ssdnet.maths.edges import Excess, Seen
 from ssdnet.maths.fusion import Fusion
 from ssdnet.maths.parallel import each
-from ssdnet.maths.patch_components import ScaleMaps
+from ssdnet.maths.patch_components import LevelMaps
 from ssdnet.maths.pyramid import upsample, upsample_part
 from ssdnet.maths.smoothing import smooth
 
@@ -45,7 +45,7 @@ class Cores:
     >>> from ssdnet.maths.window import Window
     >>> values = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
     >>> values[20:40, 20:40] += 20.0
-    >>> scale = ScaleMaps((values,), torch.ones(64, 64), Window.whole((64, 64)))
+    >>> scale = LevelMaps((values,), torch.ones(64, 64), Window.whole((64, 64)))
     >>> cores, (inside,) = Cores.fit([[scale]], reach=2)
     >>> bool(inside[30, 30] > 2 * inside[20, 30])
     True
@@ -57,7 +57,7 @@ class Cores:
     """How much higher positions along edges lie; None before that is known."""
 
     @classmethod
-    def fit(cls, images: Sequence[Sequence[ScaleMaps]], reach: int) -> tuple[Cores, list[torch.Tensor]]:
+    def fit(cls, images: Sequence[Sequence[LevelMaps]], reach: int) -> tuple[Cores, list[torch.Tensor]]:
         """Learn what is usual of one image, or of several of one surface.
 
         Args:
@@ -76,7 +76,7 @@ class Cores:
         for scales in images:
             levels = []
             for number, scale in enumerate(scales):
-                levels.append(ScaleMaps((plain.level(scale.maps, number),), scale.known, scale.window))
+                levels.append(LevelMaps((plain.level(scale.maps, number),), scale.known, scale.window))
             insides.append(plain.inside(levels))
         maps = [inside.whole() for inside in insides]
         seen = [
@@ -99,7 +99,7 @@ class Cores:
         usual = self.sizes[number]
         return usual.of(maps).div_(sum(one.spread for one in usual.usual) / len(usual.usual))
 
-    def inside(self, scales: Sequence[ScaleMaps]) -> Inside:
+    def inside(self, scales: Sequence[LevelMaps]) -> Inside:
         """The map of any part of a window.
 
         Args:
@@ -120,12 +120,12 @@ class Inside:
     """Distances without their halo, of any part of a window.
 
     >>> from ssdnet.maths.window import Window
-    >>> scale = ScaleMaps((torch.ones(8, 8),), torch.ones(8, 8), Window.whole((8, 8)))
+    >>> scale = LevelMaps((torch.ones(8, 8),), torch.ones(8, 8), Window.whole((8, 8)))
     >>> Inside(scale, None, 2.0, None).part(Window(0, 1, 2, 4, (8, 8))).tolist()
     [[0.5, 0.5]]
     """
 
-    finest: ScaleMaps
+    finest: LevelMaps
     """`Cores.level` of the finest scale."""
     coarser: torch.Tensor | None
     """`(h', w')`, the weighted sum over all other scales, at the second; None where there is none."""

@@ -94,6 +94,9 @@ class Discriminant:
             torch.cat([_features(image, filters, *where) for image, where in zip(pixels, some, strict=True)])
             for some in (core, background)
         )
+        # Few numbers, and of a flat picture with one bright spot they span more than float32 can square.
+        device = usual.device
+        found, usual = found.cpu().double(), usual.cpu().double()
         spread = usual.std(dim=0).clamp_min(1e-6)
         middle, away = usual.mean(dim=0), found.mean(dim=0)
         scatter = [(some - centre) / spread for some, centre in ((usual, middle), (found, away))]
@@ -103,14 +106,13 @@ class Discriminant:
             part * (some.T @ some) / len(some) for part, some in zip((1 - share, share), scatter, strict=True)
         )
         assert isinstance(covariance, torch.Tensor)  # noqa: S101 - there are two
-        exact = covariance.cpu().double()
-        exact += torch.diag(_RIDGE * exact.diagonal() + 1e-6)
-        difference = ((away - middle) / spread).cpu().double()
-        direction = torch.linalg.solve(exact, difference)
-        length = float(direction @ difference)
-        weights = (direction / max(length, 1e-9)).to(usual) / spread
+        covariance += torch.diag(_RIDGE * covariance.diagonal() + 1e-6)
+        difference = (away - middle) / spread
+        direction = torch.linalg.solve(covariance, difference)
+        weights = direction / max(float(direction @ difference), 1e-9) / spread
+        offset = float(middle @ weights)
         kernels, bias = zip(*filters, strict=True)
-        return cls(tuple(kernels), tuple(bias), weights, float(middle @ weights))
+        return cls(tuple(kernels), tuple(bias), weights.to(device, torch.float32), offset)
 
     def of(self, pixels: torch.Tensor) -> torch.Tensor:
         """`(h, w)`: 0 where a pixel is like the surface, 1 where it is like the finding, from -0.5 to 1.5.

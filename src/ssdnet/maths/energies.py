@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -24,6 +24,7 @@ from ssdnet.maths.edges import Excess, Seen
 from ssdnet.maths.fusion import Fusion
 from ssdnet.maths.gaussian import RobustGaussian, principal_components
 from ssdnet.maths.lines import LineAverages
+from ssdnet.maths.parallel import each
 from ssdnet.maths.pyramid import Level, enlarged, halve, level_count, pad, pyramid, upsample
 from ssdnet.maths.sampling import known_positions
 from ssdnet.maths.smoothing import blur, separable_filter
@@ -42,10 +43,13 @@ _BASE = 800
 _CHANNELS = 4
 """Of images with more, the leading components of a pixel are looked at."""
 
+_DERIVATIVES = 5
+"""Of each channel: their set is its own mirror image and stays itself under quarter turns."""
+
 _PATCHES = 1 << 13
 """Patches the components are estimated from, at most."""
 
-_SAMPLES = 12_000
+_SAMPLES = 6_000
 """Positions the Gaussian is estimated from, at most."""
 
 _FLOOR = 0.01
@@ -55,7 +59,7 @@ _POOL, _POOL_HALVED = 1.0, 0.9
 """Standard deviation of the average around a place, pixels of the octave; of octaves finer than the base,
 pixels of that."""
 
-_TREND_SAMPLES = 1 << 12
+_TREND_SAMPLES = 1 << 11
 """Positions the trend is estimated from, at most."""
 
 _THINNEST = 0.5
@@ -77,6 +81,8 @@ class Energies:
     >>> bool(evidence.values[14, 19] > evidence.values[:5].max())  # at half the resolution
     True
     """
+
+    name: ClassVar[str] = "texture.energies"
 
     octaves: int | None = None
     """None takes as many as leave 50 pixels on the shorter side, at least two and at most five."""
@@ -178,9 +184,8 @@ class EnergyModel:
     def halo(self) -> int:
         """Pixels of context that a window needs."""
         # Of the coarsest octave: filter, average, what is missing, values between samples, where it begins.
-        return int(2 ** (self.bank.octaves - 1)) * (1 + 3 + 2 + 2 + 1) + int(2**self.bank.base) * (
-            self.lines.reach + 4
-        )
+        coarsest = int(2 ** (self.bank.octaves - 1)) * (1 + 3 + 2 + 2 + 1)
+        return coarsest + int(2**self.bank.base) * (self.lines.reach + 4)
 
     def of(self, pixels: torch.Tensor, valid: torch.Tensor, window: Window) -> tuple[torch.Tensor, Window]:
         """How unusual the energies around each pixel are: a log distance averaged along lines.
@@ -257,11 +262,11 @@ class FilterBank:
     >>> image, known = torch.randn(1, 32, 32), torch.ones(32, 32, dtype=torch.bool)
     >>> bank = FilterBank.fit([pyramid(image, known, 2)], octaves=2, components=8, base=1)
     >>> [tuple(kernels.shape) for kernels in bank.kernels]
-    [(12, 1, 3, 3), (12, 1, 3, 3)]
+    [(13, 1, 3, 3), (13, 1, 3, 3)]
     """
 
     kernels: tuple[torch.Tensor, ...]
-    """`(K, C, 3, 3)` of each octave, the finest first; four derivatives of each channel come first."""
+    """`(K, C, 3, 3)` of each octave, the finest first; five derivatives of each channel come first."""
     bias: tuple[torch.Tensor, ...]
     """`(K,)` each."""
     floors: tuple[torch.Tensor, ...]
@@ -403,25 +408,31 @@ class _Described:
         base = levels[bank.base]
         weighted = torch.cat([base.pixels[0] * base.known[0], base.known[0]])
         means, _ = _around(weighted, _POOL_HALVED)
-        given = 4 * len(means)
+        given = _DERIVATIVES * len(means)
         size = base.window.size
-        sizes = given, len(bank.bias[0]) - given
+        # Of patches that are few, there are fewer components.
+        counts = [(given, len(bias) - given) for bias in bank.bias]
         kinds = [
-            torch.empty(bank.octaves * count + len(means), *size, device=means.device) for count in sizes
+            torch.empty(sum(count[kind] for count in counts) + len(means), *size, device=means.device)
+            for kind in range(2)
         ]
-        total = torch.zeros(size, device=means.device)
-        for number in range(bank.octaves):
+        shares = torch.empty(bank.octaves, *size, device=means.device)
+
+        def work(number: int) -> None:
             energy, share = bank.energies(number, levels[number])
             for finer in range(number - 1, bank.base - 1, -1):
                 both = torch.cat([energy, share[None]])
                 energy = upsample(both[None], levels[finer].window)[0]
                 energy, share = energy[:-1], energy[-1]
-            total += share
-            for kind, count, some in zip(kinds, sizes, torch.split(energy, list(sizes)), strict=True):
-                kind[number * count : (number + 1) * count] = some
-        for kind in kinds:
-            kind[-len(means) :] = means
-        return kinds, total.div_(bank.octaves)
+            shares[number] = share
+            for kind, some in enumerate(torch.split(energy, list(counts[number]))):
+                first = sum(count[kind] for count in counts[:number])
+                kinds[kind][first : first + len(some)] = some
+
+        each(work, range(bank.octaves))
+        for features in kinds:
+            features[-len(means) :] = means
+        return kinds, shares.mean(dim=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -448,7 +459,8 @@ class _Usual:
         )
         centre = trend.coefficients.clone()
         centre[0] += gaussian.mean
-        return cls(gaussian.whitening, centre @ gaussian.whitening)
+        whitening = gaussian.whitening.contiguous()  # as a file gives it back: rounding depends on it
+        return cls(whitening, centre @ whitening)
 
     def log_distance(
         self, features: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, shape: tuple[int, int]
@@ -490,14 +502,15 @@ def _around(both: torch.Tensor, sigma: float) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _derivatives(channels: int) -> torch.Tensor:
-    """`(4 C, C, 3, 3)`: along rows, along columns, along a diagonal, and the second one, of each channel."""
-    kernels = torch.zeros(4, 3, 3)
+    """`(5 C, C, 3, 3)`: along rows, columns and both diagonals, and the second one, of each channel."""
+    kernels = torch.zeros(_DERIVATIVES, 3, 3)
     kernels[0, 1, 0], kernels[0, 1, 2] = -1.0, 1.0
     kernels[1, 0, 1], kernels[1, 2, 1] = -1.0, 1.0
     kernels[2, 0, 0], kernels[2, 2, 2] = -1.0, 1.0
-    kernels[3, 1, 1] = 4.0
-    kernels[3, 0, 1] = kernels[3, 1, 0] = kernels[3, 1, 2] = kernels[3, 2, 1] = -1.0
-    full = torch.zeros(channels, 4, channels, 3, 3)
+    kernels[3, 0, 2], kernels[3, 2, 0] = -1.0, 1.0
+    kernels[4, 1, 1] = 4.0
+    kernels[4, 0, 1] = kernels[4, 1, 0] = kernels[4, 1, 2] = kernels[4, 2, 1] = -1.0
+    full = torch.zeros(channels, _DERIVATIVES, channels, 3, 3)
     for channel in range(channels):
         full[channel, :, channel] = kernels
     return full.flatten(0, 1)

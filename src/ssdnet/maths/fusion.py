@@ -145,6 +145,22 @@ class Fusion:
         assert total is not None  # noqa: S101 - there is at least one kind
         return total
 
+    def against(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """`(H, W)`: what the last kinds say against each pixel, in upper spreads, weighted and added up.
+
+        Args:
+            maps: `(H, W)` of each kind, of any part of an image.
+
+        >>> fusion = Fusion((1.0, 0.5), (Usual(0.0, 1.0), Usual(0.0, 2.0)), doubts=1)
+        >>> fusion.against([torch.zeros(1, 2), torch.tensor([[2.0, 6.0]])]).tolist()
+        [[0.0, 1.0]]
+        """
+        total = torch.zeros_like(maps[0])
+        first = len(maps) - self.doubts
+        for weight, usual, values in zip(self.weights[first:], self.usual[first:], maps[first:], strict=True):
+            total += ((values - usual.middle) / usual.spread - _DOUBT).clamp_min_(0).mul_(weight)
+        return total
+
 
 @dataclass(frozen=True)
 class SquaredDistance:

@@ -149,7 +149,7 @@ class PatchModel:
         components: Sequence[PatchComponents],
         levels: int,
         progress: Progress,
-        scales: list[list[ScaleMaps]] | None = None,
+        scales: list[list[LevelMaps]] | None = None,
     ) -> tuple[PatchModel, list[list[torch.Tensor]]]:
         """Learn what the patches of one image are like, or of several of one surface.
 
@@ -170,7 +170,7 @@ class PatchModel:
             pyramid(image, known, levels, near=near) for image, known in zip(pixels, valid, strict=True)
         ]
         filters: list[list[PatchFilters]] = [[] for _ in components]
-        kept: list[list[ScaleMaps]] = [[] for _ in pixels]
+        kept: list[list[LevelMaps]] = [[] for _ in pixels]
         sums = [
             _Sums(len(components), supported=True, scales=None if scales is None else some) for some in kept
         ]
@@ -242,7 +242,7 @@ class PatchModel:
         window: Window,
         combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
         fuse: Callable[[Sequence[torch.Tensor], int], torch.Tensor],
-    ) -> tuple[torch.Tensor, list[ScaleMaps], list[Level]]:
+    ) -> tuple[torch.Tensor, list[LevelMaps], list[Level]]:
         """The same, and what is made of the log distances at each scale by itself.
 
         Args:
@@ -256,7 +256,7 @@ class PatchModel:
         Returns:
             The map; the maps of each scale, the finest first; and the scales of the pixels.
         """
-        scales: list[ScaleMaps] = []
+        scales: list[LevelMaps] = []
         levels: list[Level] = []
         (result,), _ = self._maps(
             pixels, valid, window, 1, lambda maps: [combine(maps)], fuse=fuse, scales=scales, levels=levels
@@ -272,7 +272,7 @@ class PatchModel:
         made_of: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]],
         *,
         fuse: Callable[[Sequence[torch.Tensor], int], torch.Tensor] | None = None,
-        scales: list[ScaleMaps] | None = None,
+        scales: list[LevelMaps] | None = None,
         levels: list[Level] | None = None,
     ) -> tuple[list[torch.Tensor], Window]:
         """`count` maps made of those of all sizes, a few rows at a time."""
@@ -309,15 +309,15 @@ class PatchModel:
 
         fill([*results, *own], total.values_a_row(finest, kernels), rows_of)
         if scales is not None and own:
-            scales.insert(0, ScaleMaps((own[0],), pixels_by_scale[0].known[0, 0], place))
+            scales.insert(0, LevelMaps((own[0],), pixels_by_scale[0].known[0, 0], place))
         return results, place
 
 
 @dataclass(frozen=True, eq=False)
-class ScaleMaps:
+class LevelMaps:
     """Maps of one image or window at one scale.
 
-    >>> maps = ScaleMaps((torch.zeros(4, 4),), torch.ones(4, 4), Window.whole((4, 4)))
+    >>> maps = LevelMaps((torch.zeros(4, 4),), torch.ones(4, 4), Window.whole((4, 4)))
     >>> maps.window.size
     (4, 4)
     """
@@ -405,7 +405,7 @@ class _Sums:
         sizes: int,
         *,
         supported: bool,
-        scales: list[ScaleMaps] | None = None,
+        scales: list[LevelMaps] | None = None,
         fuse: Callable[[Sequence[torch.Tensor], int], torch.Tensor] | None = None,
     ) -> None:
         """Nothing yet.
@@ -462,7 +462,7 @@ class _Sums:
 
         fill([*maps, *own], self.values_a_row(scale, filters), rows_of)
         if self._scales is not None:
-            self._scales.insert(0, ScaleMaps(tuple(own), scale.level.known[0, 0], scale.window))
+            self._scales.insert(0, LevelMaps(tuple(own), scale.level.known[0, 0], scale.window))
         self._maps = maps
 
     def seen(self, levels: int, valid: torch.Tensor) -> list[Seen]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdnet.image import read_image
+from ssdnet.image import MIN_SIDE, read_image
 from ssdnet.picture.display import Colours, resize_extreme, sampled, shaded, shown_channels
 from ssdnet.picture.panels import add_panel, hatch, show, write
 from ssdnet.restoration import restore
@@ -99,7 +99,7 @@ def _add_restored(
     image = localization.image
     size = box[3], box[2]
     missing = ~resize_extreme(image.valid, size, np.logical_or)
-    if size[0] >= image.height:
+    if size[0] >= image.height or min(size) < MIN_SIDE:
         picture = colours.like(localization.restored, size)
     else:  # of a large image, what the panel cannot show need not be made
         shown = read_image(colours.picture(size), roi=~missing)

@@ -3,14 +3,17 @@
 Moradi, Chen, Yan & Paynabar, 'A Single Image Is All You Need: Zero-Shot Anomaly Localization Without
 Training Data', arXiv 2509.18354. What is public of it gives the principle (`training`, `corruption`,
 `losses`, `blind`) but neither architecture, sizes, shares nor iterations: those are chosen here by
-measurement, and the score goes beyond a raw residual (`evidence`). docs/ssdnet.md says what each part is
-worth.
+measurement, and the score goes beyond a raw residual (`evidence`). An overview figure on an author's page
+shows more (`scales`, `perception`): `SSDnet.paper()`. docs/ssdnet.md says what each part is worth.
 
 | module | holds |
 | --- | --- |
 | `network` | the U-Net, several side by side |
 | `corruption` | block masks, shuffled blocks |
-| `losses` | pixel loss, inner-product loss |
+| `losses` | pixel loss, loss of windows |
+| `perception` | features to compare images by, as a loss and as maps |
+| `vgg19` | VGG19's weights from a file |
+| `scales` | the image global to local, and the maps of each scale |
 | `training` | patches, steps, down-weighting, plateau, weight averaging |
 | `precision` | bfloat16 where it is fast |
 | `blind` | masks that tile the image, and the prediction of what they hide |
@@ -31,7 +34,8 @@ from ssdnet.detectors.checks import check_flags, check_numbers, check_whole
 from ssdnet.detectors.protocol import Detector, one_image
 from ssdnet.detectors.ssdnet.model import Blindness, SSDnetModel, Weights
 from ssdnet.detectors.ssdnet.precision import arithmetic
-from ssdnet.detectors.ssdnet.training import Subject, Training, train
+from ssdnet.detectors.ssdnet.scales import ScaleMaps
+from ssdnet.detectors.ssdnet.training import Subject, Training, smallest_shape, train
 from ssdnet.detectors.texture import Texture
 from ssdnet.errors import UsageError
 from ssdnet.progress import part, silent
@@ -39,7 +43,7 @@ from ssdnet.progress import part, silent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ssdnet.detectors.ssdnet.network import Network
+    from ssdnet.detectors.ssdnet.training import Trained
     from ssdnet.progress import Progress
 
 __all__ = ["SSDnet", "Training"]
@@ -54,7 +58,7 @@ class SSDnet(Detector):
 
     The default is what measured best; `SSDnet.paper()` is the published recipe as far as it is known, and
     `SSDnet.deep_image_prior()` the method it grew from. 'Paper' below says that the part is named there,
-    'ours' that it is not; no number is.
+    'figure' that an overview figure of its authors shows it, 'ours' that neither does; no number is named.
 
     So few steps show how it goes, not how well it works.
 
@@ -63,7 +67,7 @@ class SSDnet(Detector):
     >>> known = torch.ones(24, 32, dtype=torch.bool)
     >>> model, (scores,) = tiny.fit_score([image], [known], generator=torch.Generator().manual_seed(0))
     >>> tuple(scores.shape), tuple(model.reconstruct(image, known).shape)
-    ((24, 32), (1, 24, 32))
+    ((2, 24, 32), (1, 24, 32))
     """
 
     name: ClassVar[str] = "ssdnet"
@@ -99,11 +103,41 @@ class SSDnet(Detector):
     residual: float = 0.3
     """Weight of the distance of the residual's patches (ours)."""
     raw: float = 0.0
-    """Weight of the residual itself (paper)."""
+    """Weight of the residual itself, at the scales of `training.grids` (paper)."""
+    perceptual: float = 0.0
+    """Weight of how different image and prediction look, at the same scales, by what `training.perceptual`
+    compares (figure). Weights are exponents of a product of maps, each in units of its own spread."""
 
     @classmethod
-    def paper(cls) -> SSDnet:
-        """The published recipe as far as it is known: a fixed number of steps, the residual is the score."""
+    def paper(cls, vgg19: str | None = None) -> SSDnet:
+        """The published recipe as far as it is known: what an overview figure of its authors shows.
+
+        Args:
+            vgg19: file of VGG19's weights, see `Training.perceptual_weights`. None = random convolutions in
+                its place: without weights of ImageNet, nothing but the image is learned from.
+
+        >>> recipe = SSDnet.paper()
+        >>> recipe.training.grids, recipe.training.combination, recipe.training.perceptual
+        ((2, 4, 8), 'product', 'random')
+        """
+        training = Training(
+            grids=(2, 4, 8),
+            pixel_loss="squared",
+            perceptual="vgg19" if vgg19 else "random",
+            perceptual_loss="squared",
+            perceptual_weights=vgg19 or "",
+            combination="product",
+            structure_weight=1.0,
+        )
+        return replace(cls.residual_only(), training=training, perceptual=1.0)
+
+    @classmethod
+    def residual_only(cls) -> SSDnet:
+        """The recipe of the abstract: one scale, a sum of losses, and the residual is the score.
+
+        >>> SSDnet.residual_only().training == Training()
+        True
+        """
         # A residual alone shows the rims of the blocks unless more grids are averaged.
         return cls(offsets=4, texture=0.0, learned=0.0, residual=0.0, raw=1.0)
 
@@ -121,12 +155,12 @@ class SSDnet(Detector):
                 raise UsageError(f"ssdnet: {name} must be a {kind.__name__}, not {getattr(self, name)!r}")
         check_whole(self, block=1, guard=0, offsets=1)
         check_flags(self, "blind", "hide_anomalies")
-        weights = ("texture", "learned", "residual", "raw")
+        weights = ("texture", "learned", "residual", "raw", "perceptual")
         check_numbers(self, **dict.fromkeys(weights, (0.0, math.inf)))
         if self.training.input == "noise" and self.blind:
             raise UsageError("ssdnet: from noise nothing can be predicted blindly; set blind=False")
         if not any(getattr(self, weight) for weight in weights):
-            raise UsageError("ssdnet: at least one of texture, learned, residual and raw must be positive")
+            raise UsageError(f"ssdnet: at least one of {', '.join(weights)} must be positive")
 
     def fit_score(
         self,
@@ -140,8 +174,8 @@ class SSDnet(Detector):
         if self.training.input == "noise":
             one_image(self.name, len(pixels))
         subjects = self.subjects(pixels, valid, [generator] * len(pixels))
-        (network,) = self.train([subjects], generators=[generator], progress=part(progress, 0.0, _TRAINING))
-        return self.learn(subjects, network, progress=part(progress, _TRAINING, 1 - _TRAINING))
+        (trained,) = self.train([subjects], generators=[generator], progress=part(progress, 0.0, _TRAINING))
+        return self.learn(subjects, trained, progress=part(progress, _TRAINING, 1 - _TRAINING))
 
     def fit_each(
         self,
@@ -156,10 +190,10 @@ class SSDnet(Detector):
         Images with the same number of channels, and not smaller than a patch, train together.
         """
         subjects = self.subjects(pixels, valid, generators)
-        groups: dict[tuple[int, int], list[int]] = {}
+        groups: dict[tuple[int, int, tuple[int, ...]], list[int]] = {}
         for number, image in enumerate(pixels):
-            side = self.recipe.patch_side(image.shape[1:])
-            groups.setdefault((len(image), side), []).append(number)
+            side, factors = self.recipe.patch_side(image.shape[1:]), self.recipe.factors(image.shape[1:])
+            groups.setdefault((len(image), side, factors), []).append(number)
         results: dict[int, tuple[SSDnetModel, torch.Tensor]] = {}
         for members in groups.values():
             start, size = len(results) / len(pixels), len(members) / len(pixels)
@@ -169,11 +203,9 @@ class SSDnet(Detector):
                 progress=part(progress, start, _TRAINING * size),
             )
             share = (1 - _TRAINING) / len(pixels)
-            for place, (number, network) in enumerate(zip(members, trained, strict=True)):
+            for place, (number, own) in enumerate(zip(members, trained, strict=True)):
                 before = start + _TRAINING * size + place * share
-                model, scores = self.learn(
-                    [subjects[number]], network, progress=part(progress, before, share)
-                )
+                model, scores = self.learn([subjects[number]], own, progress=part(progress, before, share))
                 results[number] = (model, scores[0])
         return [results[number] for number in range(len(pixels))]
 
@@ -203,21 +235,20 @@ class SSDnet(Detector):
         *,
         generators: Sequence[torch.Generator],
         progress: Progress = silent,
-    ) -> list[Network]:
+    ) -> list[Trained]:
         """One network for each image, or for several of one surface, see `training.train`."""
         device = subjects[0][0].pixels.device
         precision = functools.partial(arithmetic, self.training.precision, device)
-        trained = train(subjects, self.recipe, generators=generators, precision=precision, progress=progress)
-        return [one.averaged if self.training.average > 0 else one.last for one in trained]
+        return train(subjects, self.recipe, generators=generators, precision=precision, progress=progress)
 
     def learn(
-        self, subjects: Sequence[Subject], network: Network, *, progress: Progress = silent
+        self, subjects: Sequence[Subject], trained: Trained, *, progress: Progress = silent
     ) -> tuple[SSDnetModel, list[torch.Tensor]]:
         """What is usual in what a trained network leaves of its images, and their scores.
 
         Args:
             subjects: the images, of one surface.
-            network: trained on them.
+            trained: on them.
             progress: called now and then.
         """
         blindness = Blindness(
@@ -227,5 +258,11 @@ class SSDnet(Detector):
             self.training.precision,
             hides=self.hide_anomalies and self.blind,
         )
-        weights = Weights(self.texture, self.learned, self.residual, self.raw)
-        return SSDnetModel.learn(subjects, network, blindness, weights, self.statistics, progress)
+        weights = Weights(self.texture, self.learned, self.residual, self.raw, self.perceptual)
+        maps = ScaleMaps(
+            self.training.factors(smallest_shape(subjects)),
+            residual=self.raw > 0,
+            perception=trained.perception if self.perceptual > 0 else None,
+        )
+        network = trained.averaged if self.training.average > 0 else trained.last
+        return SSDnetModel.learn(subjects, network, blindness, weights, self.statistics, maps, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,21 +14,21 @@ from ssdnet.detectors.protocol import checked_window, whole_only
 from ssdnet.detectors.ssdnet.blind import framed, predict_blind
 from ssdnet.detectors.ssdnet.evidence import (
     LEARNED_REACH,
-    RAW_REACH,
     LearnedFeatures,
     PooledFeatures,
     ResidualPatches,
-    raw_residual,
 )
 from ssdnet.detectors.ssdnet.network import Network
 from ssdnet.detectors.ssdnet.precision import arithmetic
+from ssdnet.detectors.ssdnet.scales import ScaleMaps  # noqa: TC001 - files are read by types
 from ssdnet.detectors.ssdnet.training import noise_like
-from ssdnet.detectors.texture import TextureStatistics  # noqa: TC001 - files are read by types
+from ssdnet.detectors.texture import RANKING, TextureModel
 from ssdnet.errors import UsageError
 from ssdnet.maths.fusion import Fusion, SquaredDistance
 from ssdnet.maths.lines import LineAverages
 from ssdnet.maths.window import Window
 from ssdnet.progress import part, silent
+from ssdnet.restoration import restore_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ssdnet.detectors.texture import Texture
     from ssdnet.progress import Progress
 
-_RIM = 6
+_RIM = 4
 """Pixels around what looks anomalous that are hidden with it: its blurred edge must not tell."""
 
 
@@ -52,16 +53,18 @@ class Weights:
     >>> subject, network = Subject.of(image, known, 0, Training()), Network(1, (4, 4))
     >>> network.initialize([torch.Generator().manual_seed(0)])
     >>> blindness = Blindness(block=8, guard=0, offsets=2, precision="float32", hides=True)
-    >>> published = Weights(texture=0.0, learned=0.0, residual=0.0, raw=1.0)
-    >>> model, _ = SSDnetModel.learn([subject], network, blindness, published, Texture(), silent)
-    >>> model.texture, model.raw
-    (None, True)
+    >>> alone = Weights(texture=0.0, learned=0.0, residual=0.0, raw=1.0, perceptual=0.0)
+    >>> maps = ScaleMaps((1,), residual=True, perception=None)
+    >>> model, _ = SSDnetModel.learn([subject], network, blindness, alone, Texture(), maps, silent)
+    >>> model.texture, model.maps.counts
+    (None, (1, 0))
     """
 
     texture: float
     learned: float
     residual: float
     raw: float
+    perceptual: float
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class SSDnetModel:
     >>> known = torch.ones(24, 24, dtype=torch.bool)
     >>> model = tiny.fit([cloth[0]], [known], generator=torch.Generator().manual_seed(0))
     >>> tuple(model.score(cloth[1], known).shape), model.network.widths
-    ((24, 24), (4, 4))
+    ((2, 24, 24), (4, 4))
     """
 
     weights: tuple[torch.Tensor, ...]
@@ -140,11 +143,13 @@ class SSDnetModel:
     """Of the noise that the network is given instead of the image."""
     digest: str
     """Of the image that a network with noise has learned; empty for others, which take any image."""
-    raw: bool
-    """Whether the residual itself counts."""
+    maps: ScaleMaps | None
+    """What of the residual itself, and of how different an image looks, counts."""
     residual: ResidualEvidence | None
     learned: LearnedEvidence | None
-    texture: TextureStatistics | None
+    texture: TextureModel | None
+    share: float
+    """Weight of the texture where pixels are ranked."""
     fusion: Fusion | None
     """Of all that; None where all pixels were the same: what a network makes of them is no evidence."""
     squared: SquaredDistance | None
@@ -158,6 +163,7 @@ class SSDnetModel:
         blindness: Blindness,
         weights: Weights,
         statistics: Texture,
+        maps: ScaleMaps,
         progress: Progress,
     ) -> tuple[SSDnetModel, list[torch.Tensor]]:
         """See `SSDnet.learn`."""
@@ -167,13 +173,18 @@ class SSDnetModel:
         fusion = squared = None
         scores = [torch.ones_like(image[0]) for image in pixels]
         if not constant:
-            parts.learn(subjects, network, blindness, weights, statistics, progress)
+            parts.learn(subjects, network, blindness, weights, statistics, maps, progress)
             # Where nothing else speaks, what doubts says speaks for a pixel too.
             doubts = len(parts.doubts) if parts.shares else 0
             fusion = Fusion.fit(parts.evidence, valid, parts.shares + parts.doubts, doubts=doubts)
-            logarithms = [fusion.of(maps) for maps in parts.evidence]
+            logarithms = [fusion.of(evidence) for evidence in parts.evidence]
             squared = SquaredDistance.fit(logarithms, valid)
             scores = [squared.of(values) for values in logarithms]
+            if parts.levels is not None:
+                scores = [
+                    torch.stack([_ranking(weights.texture, level, fusion, evidence), score])
+                    for level, evidence, score in zip(parts.levels, parts.evidence, scores, strict=True)
+                ]
         noise_seed = subjects[0].noise_seed
         model = cls(
             weights=tuple(parameter.detach().clone() for parameter in network.parameters()),
@@ -182,10 +193,11 @@ class SSDnetModel:
             blindness=blindness,
             noise_seed=noise_seed,
             digest="" if noise_seed is None else _digest(pixels[0]),
-            raw=weights.raw > 0,
+            maps=maps if any(maps.counts) else None,
             residual=parts.residual,
             learned=parts.learned,
             texture=parts.texture,
+            share=weights.texture,
             fusion=fusion,
             squared=squared,
         )
@@ -197,15 +209,22 @@ class SSDnetModel:
         return Network.of(self.channels, self.widths, self.weights)
 
     @property
+    def multiple(self) -> int:
+        """What the network and its maps look at begins at multiples of this."""
+        return int(2 ** len(self.widths)) * (1 if self.maps is None else self.maps.multiple)
+
+    @property
     def halo(self) -> int:
         """See `Model.halo`."""
-        multiple, reach = int(2 ** len(self.widths)), self.network.reach
-        behind = [RAW_REACH] * self.raw
+        multiple, reach = self.multiple, self.network.reach
+        behind = []
         if self.residual is not None:
             behind.append(self.residual.patches.patches.halo + self.residual.lines.reach)
         if self.learned is not None:
             behind.append(LEARNED_REACH + self.learned.lines.reach)
         halos = [reach + 2 * multiple + max(behind)] if behind else [0]
+        if self.maps is not None:
+            halos.append(self.maps.halo(reach) + 2 * multiple)
         if self.texture is not None:
             halos.append(self.texture.halo)
         return max(halos)
@@ -225,19 +244,22 @@ class SSDnetModel:
         if self.fusion is None or self.squared is None:
             return torch.ones(wanted.size, device=pixels.device)
         evidence: list[torch.Tensor] = []
+        levels: list[torch.Tensor] = []
         if self.texture is not None:
-            maps, place = self.texture.log_distances(pixels, valid, context)
-            evidence += [values[wanted.within(place)] for values in maps]
+            maps, place = self.texture.evidence(pixels, valid, context)
+            *levels, decision = (values[wanted.within(place)] for values in maps)
+            evidence.append(decision)
         progress(0.3, "reconstruction")
         network = self.network
-        place = context.aligned(network.multiple)
+        place = context.aligned(self.multiple)
         inside = wanted.within(place)
         pixels, valid = pixels[(slice(None), *place.within(context))], valid[place.within(context)]
         inputs, known = self._inputs(pixels, valid)
         normal = _predict(network, self.blindness, inputs, known, place)
         rest = torch.where(valid, pixels - normal, 0)
-        if self.raw:
-            evidence.append(raw_residual(rest, valid)[inside])
+        if self.maps is not None:
+            predict = functools.partial(_predict, network, self.blindness)
+            evidence += [values[inside] for values in self.maps.of(pixels, valid, normal, place, predict)]
         if self.residual is not None:
             progress(0.6, "residual")
             averages = self.residual.lines.of(self.residual.patches.of(rest, valid, place), valid, place)
@@ -248,7 +270,10 @@ class SSDnetModel:
             averages = self.learned.lines.of(self.learned.features.of(features), valid, place)
             evidence += [values[inside] for values in averages]
         progress(1.0, "")
-        return self.squared.of(self.fusion.of(evidence))
+        score = self.squared.of(self.fusion.of(evidence))
+        if not levels:
+            return score
+        return torch.stack([_ranking(self.share, levels[0], self.fusion, evidence), score])
 
     @torch.no_grad()
     def reconstruct(
@@ -259,13 +284,18 @@ class SSDnetModel:
         hidden: torch.Tensor | None = None,
         progress: Progress = silent,
     ) -> torch.Tensor:
-        """The blind prediction; what is hidden, and a rim around it, is predicted from all else."""
+        """The blind prediction; what is hidden, and a rim around it, looks as other places of the image do.
+
+        Predicted from its surroundings alone, a wide place would be a blur; so texture from elsewhere takes
+        its place first, and what is predicted has the grain of all the rest.
+        """
         self._check(pixels, valid, None)
         progress(0.0, "normal layer")
-        inputs, known = self._inputs(pixels, valid)
-        if hidden is not None and self.blindness.hides:
+        if hidden is not None and self.blindness.hides and self.noise_seed is None:
             size = 2 * _RIM + 1
-            known = known & (F.max_pool2d(hidden.float()[None, None], size, 1, _RIM)[0, 0] == 0)
+            around = F.max_pool2d(hidden.float()[None, None], size, 1, _RIM)[0, 0] > 0
+            pixels = restore_pixels(pixels, valid, around)
+        inputs, known = self._inputs(pixels, valid)
         return _predict(
             self.network, self.blindness, inputs, known, Window.whole((valid.shape[0], valid.shape[1]))
         )
@@ -302,7 +332,9 @@ class _Parts:
         """Weights of those that only speak against a pixel."""
         self.residual: ResidualEvidence | None = None
         self.learned: LearnedEvidence | None = None
-        self.texture: TextureStatistics | None = None
+        self.texture: TextureModel | None = None
+        self.levels: list[torch.Tensor] | None = None
+        """Of each image how unusual each pixel is by its texture."""
 
     def learn(
         self,
@@ -311,15 +343,17 @@ class _Parts:
         blindness: Blindness,
         weights: Weights,
         statistics: Texture,
+        scale_maps: ScaleMaps,
         progress: Progress,
     ) -> None:
         """Learn all that has a weight."""
         pixels, valid = [subject.pixels for subject in subjects], [subject.valid for subject in subjects]
         lengths, widths = statistics.lengths, statistics.widths
         if weights.texture > 0:
-            self.texture, lines = statistics.learn(pixels, valid, part(progress, 0.0, 0.3))
-            self.shares = [weights.texture / len(lengths)] * len(lengths)
-            self._add(lines)
+            found = statistics.evidence(pixels, valid, part(progress, 0.0, 0.3))
+            self.texture, self.levels, decisions = found
+            self.shares = [weights.texture]
+            self._add([[values] for values in decisions])
         progress(0.3, "reconstruction")
         places = [Window.whole((known.shape[0], known.shape[1])) for known in valid]
         normal = [
@@ -330,9 +364,12 @@ class _Parts:
             torch.where(known, image - layer, 0)
             for image, known, layer in zip(pixels, valid, normal, strict=True)
         ]
-        if weights.raw > 0:
-            self._add([[raw_residual(rest, known)] for rest, known in zip(rests, valid, strict=True)])
-            self.doubts.append(weights.raw)
+        if any(scale_maps.counts):
+            predict = functools.partial(_predict, network, blindness)
+            seen = zip(pixels, valid, normal, places, strict=True)
+            self._add([scale_maps.of(*one, predict) for one in seen])
+            for weight, count in zip((weights.raw, weights.perceptual), scale_maps.counts, strict=True):
+                self.doubts += [weight / max(1, count)] * count
         if weights.residual > 0:
             progress(0.6, "residual")
             patches, maps = ResidualPatches.fit(rests, valid, statistics.patch_components)
@@ -356,6 +393,13 @@ class _Parts:
     def _add(self, more: Sequence[list[torch.Tensor]]) -> None:
         for own, some in zip(self.evidence, more, strict=True):
             own += some
+
+
+def _ranking(
+    share: float, level: torch.Tensor, fusion: Fusion, evidence: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """`(H, W)` score of how unusual each pixel is by its texture, and by what the network makes of it."""
+    return RANKING.of(share * level + fusion.against(evidence))
 
 
 def _digest(pixels: torch.Tensor) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from ssdnet.detectors.checks import check_flags, check_numbers, check_sizes, check_whole, check_words
+from ssdnet.detectors.ssdnet import vgg19
 from ssdnet.detectors.ssdnet.corruption import block_masks, shuffle_blocks
-from ssdnet.detectors.ssdnet.losses import inner_product_loss, pixel_loss
+from ssdnet.detectors.ssdnet.losses import pixel_loss
 from ssdnet.detectors.ssdnet.network import Network
-from ssdnet.errors import DetectorError
+from ssdnet.detectors.ssdnet.perception import FORMS, KINDS, Perception, perceptual_loss
+from ssdnet.detectors.ssdnet.scales import reduced
+from ssdnet.errors import DetectorError, UsageError
 from ssdnet.maths.smoothing import smooth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from ssdnet.progress import Progress
@@ -33,6 +36,9 @@ _SAMPLES = 1 << 16  # pixels whose residuals are compared
 
 _MOST_LEVELS = 4
 """Of the network: the smallest image has 16 pixels."""
+_SMALLEST = 16
+"""Side of a patch, at least, where the image has as much: less shows no texture."""
+_MOST_GRIDS = 5
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,11 @@ class Training:
     batch: int = 8
     """Patches a step (overlapping patches: paper)."""
     patch: int = 64
-    """Side of a patch, pixels; smaller in smaller images."""
+    """Side of a patch, pixels, at most; smaller in smaller images."""
+    grids: tuple[int, ...] = ()
+    """Patches at several scales: cells of grids of so many squares on the shorter side, all reduced to the
+    size of the smallest cell (figure: 2, 4, 8), at random places, `batch` of each a step. Empty = one scale,
+    that of the image."""
     learning_rate: float = 3e-3
     """Of Adam."""
     input: str = "image"
@@ -67,9 +77,22 @@ class Training:
     noise: float = 0.1
     """Standard deviation of the noise on the input, in units of the image's contrast (paper)."""
     structure_weight: float = 0.5
-    """Weight of the inner-product loss beside the pixel loss (paper; on windows of the image: ours)."""
+    """Weight of the perceptual loss beside the pixel loss (paper); of a product only whether it is 0."""
     structure_window: int = 8
     """Side of its windows, pixels."""
+    pixel_loss: str = "absolute"
+    """Difference of pixels: `absolute` (ours) or `squared` (L2: figure)."""
+    perceptual: str = "windows"
+    """What the perceptual loss compares: `windows` of the image (ours), `random` convolutions (ours), or
+    `vgg19`, trained on ImageNet (figure)."""
+    perceptual_loss: str = "inner"
+    """How: `inner` product (abstract) or `squared` differences (L2: figure)."""
+    perceptual_weights: str = ""
+    """File of VGG19's weights, as `vgg19-dcbb9e9d.pth`: nothing is downloaded."""
+    perceptual_sha256: str = ""
+    """SHA-256 of that file, by which a record names it; empty = whatever the file has."""
+    combination: str = "sum"
+    """Of the two losses: `sum`, or `product` (figure)."""
     downweight: bool = False
     """Whether pixels that stay unpredictable count less in training (Auto-AD, IEEE TGRS 2021)."""
     plateau: float = 0.0
@@ -82,18 +105,60 @@ class Training:
     name: ClassVar[str] = "ssdnet.training"
 
     def __post_init__(self) -> None:
-        check_whole(self, steps=1, batch=1, patch=16, structure_window=2)
+        check_whole(self, steps=1, batch=1, patch=_SMALLEST, structure_window=2)
         check_numbers(self, learning_rate=(1e-8, 1.0), noise=(0.0, math.inf), average=(0.0, math.inf))
         check_numbers(self, mask_ratio=(0.0, 0.95), structure_weight=(0.0, math.inf))
         check_numbers(self, shuffle_ratio=(0.0, 1.0), plateau=(0.0, 1.0))
         check_sizes(self, widths=(2, _MOST_LEVELS), block_sizes=(1, 64))
         check_flags(self, "downweight")
         check_words(self, input=("image", "noise"), precision=("auto", "float32", "bfloat16"))
+        check_sizes(self, grids=(0, _MOST_GRIDS))
+        check_words(self, pixel_loss=("absolute", "squared"), combination=("sum", "product"))
+        check_words(self, perceptual=KINDS, perceptual_loss=FORMS)
+        if any(max(self.grids) % grid for grid in self.grids):
+            raise UsageError(f"{self.name}: grids must divide the largest of them, not {self.grids!r}")
+        if self.grids and self.input == "noise":
+            raise UsageError(f"{self.name}: noise has one scale only; leave grids empty")
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        """Refuse a file of weights that is not used or not there, and write down which one it is."""
+        if self.perceptual != "vgg19":
+            if self.perceptual_weights or self.perceptual_sha256:
+                raise UsageError(f"{self.name}: perceptual_weights are for perceptual=vgg19 only")
+        elif not self.perceptual_weights:
+            raise UsageError(
+                f"{self.name}: perceptual=vgg19 needs perceptual_weights, the file vgg19-dcbb9e9d.pth where "
+                "torchvision has it; nothing is downloaded"
+            )
+        elif not self.perceptual_sha256:  # else it is a record, which can be read where the file is not
+            object.__setattr__(self, "perceptual_sha256", vgg19.digest(self.perceptual_weights))
 
     def patch_side(self, shape: tuple[int, ...]) -> int:
-        """Side of the patches of an image: what was asked for, or as much as it has, in whole blocks."""
+        """Side of the patches of an image: what was asked for, or as much as it has, in whole blocks.
+
+        The smallest cell of `grids`, where these are asked for, but no less than the smallest patch.
+        """
         unit = math.lcm(2 ** len(self.widths), SHUFFLED_BLOCK)
-        return max(unit, min(self.patch, *shape) // unit * unit)
+        cell = max(_SMALLEST, min(shape) // max(self.grids)) if self.grids else self.patch
+        return max(unit, min(self.patch, cell, *shape) // unit * unit)
+
+    def factors(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """By which an image is reduced, global to local, so that every cell has the size of the smallest.
+
+        Scales at which the image is smaller than a patch are left out.
+
+        >>> training = Training(grids=(2, 4, 8))
+        >>> training.factors((256, 300)), training.patch_side((256, 300))
+        ((4, 2, 1), 32)
+        >>> training.factors((20, 40)), training.patch_side((20, 40))
+        ((1,), 16)
+        """
+        if not self.grids:
+            return (1,)
+        side, finest = self.patch_side(shape), max(self.grids)
+        factors = (finest // grid for grid in sorted(set(self.grids)))
+        return tuple(factor for factor in factors if factor == 1 or -(-min(shape) // factor) >= side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +197,23 @@ class Subject:
     def known(self) -> torch.Tensor:
         """`(H, W)` bool, which of the inputs are known."""
         return self.valid if self.noise_seed is None else torch.ones_like(self.valid)
+
+    def reduced(self, factor: int) -> Subject:
+        """The same at `1 / factor` of its resolution, with the same random numbers; noise has one scale."""
+        if factor == 1:
+            return self
+        pixels, valid = reduced(self.pixels, self.valid, factor)
+        return replace(self, pixels=pixels, inputs=pixels, valid=valid)
+
+
+def smallest_shape(subjects: Iterable[Subject]) -> tuple[int, ...]:
+    """Height and width of the image whose shorter side is the shortest: it decides the size of patches.
+
+    >>> training, known = Training(), [torch.ones(shape, dtype=torch.bool) for shape in ((20, 30), (16, 90))]
+    >>> smallest_shape(Subject.of(torch.zeros(1, *one.shape), one, 0, training) for one in known)
+    (16, 90)
+    """
+    return min((tuple(subject.valid.shape) for subject in subjects), key=min)
 
 
 def noise_like(pixels: torch.Tensor, seed: int) -> torch.Tensor:
@@ -172,6 +254,8 @@ class Trained:
     loss: float
     """Mean over the last steps."""
     steps: int
+    perception: Perception
+    """What the perceptual loss compared."""
 
 
 def train(
@@ -216,31 +300,49 @@ def train(
     count = len(subjects)
     network = Network(channels, training.widths, count).to(device)
     network.initialize(generators)
+    perceptions = [
+        Perception.of(
+            training.perceptual,
+            training.perceptual_loss,
+            channels=channels,
+            generator=generator,
+            device=device,
+            window=training.structure_window,
+            file=training.perceptual_weights,
+            sha256=training.perceptual_sha256,
+        )
+        for generator in generators
+    ]
     parameters = list(network.parameters())
     optimizer = torch.optim.Adam(
         parameters, lr=training.learning_rate, betas=(0.9, 0.99), fused=device.type in ("cpu", "cuda")
     )
     averages = [parameter.detach().clone() for parameter in parameters]
-    side = min(training.patch_side(subject.valid.shape) for images in subjects for subject in images)
-    watched_images = [[_Watched.of(subject) for subject in images] for images in subjects]
+    smallest = smallest_shape(subject for images in subjects for subject in images)
+    side, factors = training.patch_side(smallest), training.factors(smallest)
+    watched_images = [
+        [[_Watched.of(subject.reduced(factor)) for factor in factors] for subject in images]
+        for images in subjects
+    ]
     losses = torch.zeros(training.steps, count, device=device)
     finished: dict[int, Trained] = {}
 
     for step in range(training.steps):
         optimizer.param_groups[0]["lr"] = training.learning_rate * min(1.0, (step + 1) / _WARM_UP)
         watched = [images[step % len(images)] for images in watched_images]
-        batches = [_corrupted(item, training, side) for item in watched]
+        scales = [[_corrupted(scale, training, side) for scale in item] for item in watched]
+        batches = [_Batch.joined(parts) for parts in scales]
         inputs = torch.cat([batch.inputs for batch in batches], dim=1)
         target = torch.stack([batch.target for batch in batches], dim=1)
         weight = torch.stack([batch.weight for batch in batches], dim=1)
         emphasis = torch.stack([batch.emphasis for batch in batches], dim=1)
         with precision():
             prediction = network(inputs).unflatten(1, (count, channels))
-        loss = pixel_loss(prediction, target, weight * emphasis)
+        loss = pixel_loss(prediction, target, weight * emphasis, form=training.pixel_loss)
         if training.structure_weight > 0:
-            loss = loss + training.structure_weight * inner_product_loss(
-                prediction, target, window=min(training.structure_window, side), weight=weight
-            )
+            structure = perceptual_loss(perceptions, prediction, target, weight)
+            product = training.combination == "product"
+            loss = loss * structure if product else loss + training.structure_weight * structure
         optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -248,10 +350,12 @@ def train(
         _average(averages, parameters, step, training.average)
         if training.downweight:
             residual = (prediction.detach() - target).abs().mean(dim=2)
-            for number, (item, batch) in enumerate(zip(watched, batches, strict=True)):
-                item.remember(batch, residual[:, number])
-                if (step + 1) % _DOWNWEIGHT_EVERY == 0:
-                    item.judge()
+            for number, (item, parts) in enumerate(zip(watched, scales, strict=True)):
+                rests = residual[:, number].split(training.batch)
+                for scale, part, rest in zip(item, parts, rests, strict=True):
+                    scale.remember(part, rest)
+                    if (step + 1) % _DOWNWEIGHT_EVERY == 0:
+                        scale.judge()
 
         if (step + 1) % _EVERY == 0 or step + 1 == training.steps:
             recent = losses[max(0, step - _EVERY + 1) : step + 1].mean(dim=0).tolist()
@@ -266,7 +370,7 @@ def train(
                 )
                 if last and number not in finished:
                     averaged, newest = network.select(number, averages), network.select(number)
-                    finished[number] = Trained(averaged, newest, value, step + 1)
+                    finished[number] = Trained(averaged, newest, value, step + 1, perceptions[number])
             progress((step + 1) / training.steps, f"training, loss {sum(recent) / count:.3f}")
             if len(finished) == count:
                 break
@@ -310,6 +414,14 @@ class _Batch:
     """`(B, side, 1)` of the image."""
     columns: torch.Tensor
     """`(B, 1, side)` of the image."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Batch]) -> _Batch:
+        """Patches of several scales as one batch."""
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 @dataclass(frozen=True, eq=False)
