@@ -26,7 +26,7 @@ from core import CORE
 from ssdnet.detectors import create
 from ssdnet.detectors.texture import Texture
 from ssdnet.evaluation.data.datasets import check, find, read_mask
-from ssdnet.evaluation.measure.intervals import compare
+from ssdnet.evaluation.measure.intervals import compare, mean_of_sets
 from ssdnet.evaluation.measure.metrics import pixel_figures
 
 if TYPE_CHECKING:
@@ -93,10 +93,14 @@ def main() -> int:
     for title, inside in groups:
         for place, detector in enumerate(arguments.detectors):
             own = values[:, place]
-            cells = [f"{_mean(own[inside, number], sets[inside]):.3f}" for number in range(len(FIGURES))]
+            cells = [
+                f"{mean_of_sets(own[inside, number], sets[inside]):.3f}" for number in range(len(FIGURES))
+            ]
             for half in (0, 1):
                 some = inside & (halves == half)
-                cells.append(", ".join(f"{_mean(own[some, number], sets[some]):.3f}" for number in (0, 1)))
+                cells.append(
+                    ", ".join(f"{mean_of_sets(own[some, number], sets[some]):.3f}" for number in (0, 1))
+                )
             print(f"| {title} ({int(inside.sum())}) | {detector} | {' | '.join(cells)} |")
     print("\nDifference to the first, 95 % interval:\n")
     for title, inside in groups[-2:]:
@@ -111,11 +115,6 @@ def main() -> int:
                 interval = f"({found.low:+.3f} … {found.high:+.3f})"
                 print(f"* {title} {detector} {key}: {found.difference:+.3f} {interval}")
     return 0
-
-
-def _mean(values: np.ndarray, sets: np.ndarray) -> float:
-    """Mean over the sets of the mean over their images."""
-    return float(np.mean([values[sets == name].mean() for name in dict.fromkeys(sets)]))
 
 
 if __name__ == "__main__":

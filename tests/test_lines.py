@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate
 
-from ssdnet.maths import lines
+from ssdnet.maths import strips
 from ssdnet.maths.lines import LineWindows, along_lines
 from ssdnet.maths.smoothing import blur, smooth
 
@@ -100,7 +100,7 @@ def test_turning_the_map_turns_the_averages(turn, length, width):
 def test_tiles_leave_no_seams(monkeypatch):
     values = noise(75, 101)
     whole = along_lines(values, everywhere(values), length=8.0, width=1.0)
-    monkeypatch.setattr(lines, "_TILE", 32)
+    monkeypatch.setattr(strips, "SQUARE", 32)
     torch.testing.assert_close(along_lines(values, everywhere(values), length=8.0, width=1.0), whole)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ssdnet.calibration import judge
+from ssdnet.calibration import judge, placed
 from ssdnet.calibration.null_model import fit_null
 from ssdnet.device import exact
 from ssdnet.device import threads as allowed
@@ -305,24 +305,6 @@ def checked_scores(
         return checked_score(score[0], valid, name), checked_score(score[1], valid, name)
     one = checked_score(score, valid, name)
     return one, one
-
-
-def placed(
-    values: npt.NDArray[np.float32], shape: tuple[int, int], box: tuple[slice, slice]
-) -> npt.NDArray[np.float32]:
-    """A map as a part of one of another shape, NaN outside of some rows and columns.
-
-    Examples:
-        >>> import numpy as np
-        >>> from ssdnet.judging import placed
-        >>> placed(np.ones((1, 1), np.float32), (1, 2), (slice(0, 1), slice(1, 2))).tolist()
-        [[nan, 1.0]]
-    """
-    if values.shape == shape:
-        return values
-    larger = np.full(shape, np.nan, dtype=np.float32)
-    larger[box] = values
-    return larger
 
 
 def checked_score(score: object, valid: npt.NDArray[np.bool_], name: str) -> npt.NDArray[np.float32]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["Assessment", "NullModel", "Unusual", "assess", "fit_null", "judge"]
+__all__ = ["Assessment", "NullModel", "Unusual", "assess", "fit_null", "judge", "placed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +71,10 @@ class Assessment:
         """The same as a part of maps of another `shape`, all NaN outside of the rows and columns of `box`."""
         if self.score.shape == shape:  # nothing lies outside, and a copy of a large map is not free
             return self
-        maps = []
-        for values in (self.score, self.log10_nfa):
-            larger = np.full(shape, np.nan, dtype=np.float32)
-            larger[box] = values
-            maps.append(larger)
+        score, log10_nfa = (placed(values, shape, box) for values in (self.score, self.log10_nfa))
         rows, columns = np.divmod(self.unusual.index, self.score.shape[1])
         index = (rows + box[0].start) * shape[1] + columns + box[1].start
-        return Assessment(maps[0], self.null, maps[1], Unusual(index, self.unusual.log10_nfa))
+        return Assessment(score, self.null, log10_nfa, Unusual(index, self.unusual.log10_nfa))
 
     def regions(
         self, alarms: float, ranking: Floats | None = None
@@ -146,3 +142,19 @@ def judge(score: Floats, null: NullModel) -> Assessment:
         log10_nfa += more
         unusual = Unusual(unusual.index, unusual.log10_nfa + more)
     return Assessment(score, null, log10_nfa, unusual)
+
+
+def placed(values: Floats, shape: tuple[int, int], box: tuple[slice, slice]) -> Floats:
+    """A map as a part of one of another shape, NaN outside of some rows and columns.
+
+    Examples:
+        >>> import numpy as np
+        >>> from ssdnet.calibration import placed
+        >>> placed(np.ones((1, 1), np.float32), (1, 2), (slice(0, 1), slice(1, 2))).tolist()
+        [[nan, 1.0]]
+    """
+    if values.shape == shape:
+        return values
+    larger = np.full(shape, np.nan, dtype=np.float32)
+    larger[box] = values
+    return larger

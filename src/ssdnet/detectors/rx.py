@@ -13,11 +13,9 @@ from ssdnet.detectors.protocol import Detector, checked_window
 from ssdnet.errors import UsageError
 from ssdnet.maths.edges import Excess
 from ssdnet.maths.gaussian import RobustGaussian
-from ssdnet.maths.grids import resample
 from ssdnet.maths.pyramid import level_count
 from ssdnet.maths.random_features import RandomFeatures
 from ssdnet.maths.sampling import central_grid
-from ssdnet.maths.smoothing import smooth
 from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
@@ -110,7 +108,10 @@ class RX(Detector):
         seen = [one.seen(values) for one, values in zip(maps, logarithms, strict=True)]
         model = RXModel(features, gaussian, Excess.fit(seen, features.reach), self.smoothing)
         progress(1.0, "distance")
-        return model, [model.finish(one, values) for one, values in zip(maps, logarithms, strict=True)]
+        return model, [
+            one.scores(values, model.excess, self.smoothing)
+            for one, values in zip(maps, logarithms, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,18 +150,9 @@ class RXModel:
         """Locally averaged Mahalanobis distance of each pixel's features; see `Model.score`."""
         wanted, context = checked_window(pixels, window, self.halo)
         maps, place = self.features.of(pixels, valid, context)
-        scores = self.finish(maps, _log_distance(maps, self.gaussian))
+        scores = maps.scores(_log_distance(maps, self.gaussian), self.excess, self.smoothing)
         progress(1.0, "distance")
         return scores[wanted.within(place)]
-
-    def finish(self, maps: FeatureMaps, logarithm: torch.Tensor) -> torch.Tensor:
-        """`(h, w)` scores from log distances of the positions of the common grid.
-
-        The average is a geometric one, in which an extreme position outshines its surroundings less.
-        """
-        logarithm -= self.excess.of(maps.seen(logarithm), maps.window)
-        averaged = smooth(logarithm, maps.known, self.smoothing / 2)
-        return resample(averaged.exp_()[:, :, None], *maps.to_pixels)[:, :, 0]
 
 
 def _samples(maps: FeatureMaps) -> tuple[torch.Tensor, torch.Tensor]:

@@ -196,13 +196,11 @@ class Texture(Detector):
 class TextureStatistics:
     """From pixels to log distances along lines.
 
-    >>> from ssdnet.maths.window import Window
     >>> image = torch.randn(1, 48, 48, generator=torch.Generator().manual_seed(0))
     >>> known = torch.ones(48, 48, dtype=torch.bool)
-    >>> statistics, _ = Texture(lengths=(3.0,), widths=(0.7,)).learn([image], [known], silent)
-    >>> (distance,), place = statistics.log_distances(image, known, Window.whole((48, 48)))
-    >>> tuple(distance.shape), place.size
-    ((48, 48), (48, 48))
+    >>> statistics, [[distance]] = Texture(lengths=(3.0,), widths=(0.7,)).learn([image], [known], silent)
+    >>> tuple(distance.shape), statistics.lines.lengths
+    ((48, 48), (3.0,))
     """
 
     patches: PatchModel
@@ -214,22 +212,6 @@ class TextureStatistics:
     def halo(self) -> int:
         """Pixels of context that a window needs."""
         return self.patches.halo + self.lines.reach
-
-    def log_distances(
-        self, pixels: torch.Tensor, valid: torch.Tensor, window: Window
-    ) -> tuple[list[torch.Tensor], Window]:
-        """Log distances averaged along lines, a map for each length.
-
-        Args:
-            pixels: `(C, h, w)` of a window and its context.
-            valid: `(h, w)`.
-            window: where they lie.
-
-        Returns:
-            `(h', w')` maps, and which window they are of, see `PatchModel.log_distances`.
-        """
-        fused, place = self.patches.combined(pixels, valid, window, self.sizes.of)
-        return self.lines.of(fused, valid[place.within(window)], place), place
 
 
 @dataclass(frozen=True, eq=False)

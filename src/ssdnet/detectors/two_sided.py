@@ -16,8 +16,8 @@ from ssdnet.maths.agreement import Agreement
 from ssdnet.maths.cores import Cores, Inside
 from ssdnet.maths.discriminant import Discriminant
 from ssdnet.maths.energies import EnergyModel  # noqa: TC001 - files are read by types
-from ssdnet.maths.parallel import each
 from ssdnet.maths.pyramid import enlarged, pyramid
+from ssdnet.maths.strips import fill_squares
 from ssdnet.maths.window import Window
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from ssdnet.maths.energies import Energies, EnergyMap
     from ssdnet.maths.patch_components import LevelMaps, PatchModel
     from ssdnet.maths.pyramid import Level
-
-_TILE = 256
-"""Side of the squares worked on at once, pixels: what a processor's cache holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +113,11 @@ class TwoSided:
         """Raise and lower the pixels of a whole image, in place."""
         whole = Window.whole((level.shape[0], level.shape[1]))
 
-        def work(square: Window) -> None:
-            level[square.slices] = self.agreement.blamed(
-                level[square.slices], _blame_of(self.blame, filled, square, whole)
-            )
+        def part_of(square: Window) -> list[torch.Tensor]:
+            blame = _blame_of(self.blame, filled, square, whole)
+            return [self.agreement.blamed(level[square.slices], blame)]
 
-        each(work, whole.tiles(_TILE))
+        fill_squares([level], whole, part_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +168,7 @@ def _blame_of(blame: Discriminant, filled: torch.Tensor, square: Window, place: 
 def _full(energy: EnergyMap) -> torch.Tensor:
     whole = energy.places[0]
     full = energy.values.new_empty(whole.size)
-
-    def work(square: Window) -> None:
-        full[square.slices] = enlarged(energy.values, energy.places, square)
-
-    each(work, whole.tiles(2 * _TILE))
+    fill_squares([full], whole, lambda square: [enlarged(energy.values, energy.places, square)])
     return full
 
 

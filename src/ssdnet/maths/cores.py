@@ -15,10 +15,10 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from ssdnet.maths.edges import Excess, Seen
 from ssdnet.maths.fusion import Fusion
-from ssdnet.maths.parallel import each
 from ssdnet.maths.patch_components import LevelMaps
 from ssdnet.maths.pyramid import upsample, upsample_part
 from ssdnet.maths.smoothing import smooth
+from ssdnet.maths.strips import fill_squares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,6 @@ _SIGMA = 0.7
 
 _REACH = 4
 """Pixels around its own that a sample of the finest scale depends on: of the average, and the smallest."""
-
-_TILE = 256
-"""Side of the squares worked on at once, pixels."""
 
 _FINE = 3
 """Scales that count fully; the coarser ones count half."""
@@ -137,11 +134,7 @@ class Inside:
         """`(h, w)` of all of the window."""
         place = self.finest.window
         values = self.finest.maps[0].new_empty(place.size)
-
-        def work(square: Window) -> None:
-            values[square.within(place)] = self.part(square)
-
-        each(work, place.tiles(_TILE))
+        fill_squares([values], place, lambda square: [self.part(square)])
         return values
 
     def part(self, square: Window) -> torch.Tensor:

@@ -29,10 +29,11 @@ from ssdnet.maths.pyramid import Level, enlarged, halve, level_count, pad, pyram
 from ssdnet.maths.sampling import known_positions
 from ssdnet.maths.smoothing import blur, separable_filter
 from ssdnet.maths.trend import Trend, terms
-from ssdnet.maths.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from ssdnet.maths.window import Window
 
 _COARSEST, _MOST = 50, 5
 """Pixels that the coarsest octave leaves on the shorter side, and how many octaves there are at most."""
@@ -158,6 +159,7 @@ class Energies:
 class EnergyModel:
     """What the energies of a surface are like.
 
+    >>> from ssdnet.maths.window import Window
     >>> cloth = torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     >>> known = torch.ones(64, 64, dtype=torch.bool)
     >>> model, _ = Energies().fit([cloth[0]], [known])
@@ -244,6 +246,7 @@ class EnergyModel:
 class EnergyMap:
     """How unusual energies are, at a fraction of the resolution; `pyramid.enlarged` gives that of the pixels.
 
+    >>> from ssdnet.maths.window import Window
     >>> found = EnergyMap(torch.zeros(4, 4), (Window.whole((8, 8)), Window.whole((4, 4))))
     >>> enlarged(found.values, found.places, found.places[0]).shape
     torch.Size([8, 8])
@@ -330,13 +333,17 @@ class _Described:
         self.place = levels[bank.base].window
         self.known = levels[bank.base].known[0, 0]
         self._kept = self._features(levels) if max(levels[0].window.size) <= 2 * _TILE else None
-        if self._kept is not None:
-            self.support = self._kept[1]
-        else:
-            self.support = torch.empty_like(self.known)
+        self._support = None if self._kept is None else self._kept[1]
+
+    @property
+    def support(self) -> torch.Tensor:
+        """`(h, w)`, how much of what each position looks at is known, in [0, 1]."""
+        if self._support is None:
+            self._support = torch.empty_like(self.known)
             for (top, left), (_, support) in self._parts():
                 tall, wide = support.shape
-                self.support[top : top + tall, left : left + wide] = support
+                self._support[top : top + tall, left : left + wide] = support
+        return self._support
 
     def map(self, values: torch.Tensor) -> EnergyMap:
         """A map with where it lies."""
@@ -363,44 +370,36 @@ class _Described:
 
     def distances(self, kinds: Sequence[_Usual]) -> list[torch.Tensor]:
         """`(h, w)` log distance of each kind."""
-        maps = [torch.empty_like(self.support) for _ in kinds]
+        maps = [torch.empty_like(self.known) for _ in kinds]
+        seen = torch.empty_like(self.known)
         parts = [((0, 0), self._kept)] if self._kept is not None else self._parts()
         for (top, left), (features, support) in parts:
             tall, wide = support.shape
+            seen[top : top + tall, left : left + wide] = support
             rows = torch.arange(top, top + tall, device=support.device) + self.place.top
             columns = torch.arange(left, left + wide, device=support.device) + self.place.left
             for values, kind, some in zip(maps, kinds, features, strict=True):
                 values[top : top + tall, left : left + wide] = kind.log_distance(
                     some, rows, columns, self.place.shape
                 )
+        self._support = seen  # of a large image, features are not made again for it
         return maps
 
     def _parts(self) -> Iterator[tuple[tuple[int, int], tuple[list[torch.Tensor], torch.Tensor]]]:
         """Where each part of a large image begins, and its features and support."""
         whole = self.levels[0].window
         step = 2 ** (len(self.levels) - 1)
-        halo = -(-(step * 8) // step) * step
-        for top in range(whole.top, whole.bottom, _TILE):
-            for left in range(whole.left, whole.right, _TILE):
-                inner = Window(
-                    top, min(top + _TILE, whole.bottom), left, min(left + _TILE, whole.right), whole.shape
-                )
-                outer = Window(
-                    max(whole.top, inner.top - halo),
-                    min(whole.bottom, inner.bottom + halo),
-                    max(whole.left, inner.left - halo),
-                    min(whole.right, inner.right + halo),
-                    whole.shape,
-                )
-                features, support = self._features(_cut(self.levels, outer))
-                place, around = inner, outer
-                for _ in range(self.bank.base):
-                    place, around = place.halved(), around.halved()
-                inside = place.within(around)
-                yield (
-                    (place.top - self.place.top, place.left - self.place.left),
-                    ([some[:, inside[0], inside[1]] for some in features], support[inside]),
-                )
+        for inner in whole.tiles(_TILE):
+            outer = inner.around(8 * step).inside(whole)
+            features, support = self._features(_cut(self.levels, outer))
+            place, around = inner, outer
+            for _ in range(self.bank.base):
+                place, around = place.halved(), around.halved()
+            inside = place.within(around)
+            yield (
+                (place.top - self.place.top, place.left - self.place.left),
+                ([some[:, inside[0], inside[1]] for some in features], support[inside]),
+            )
 
     def _features(self, levels: Sequence[Level]) -> tuple[list[torch.Tensor], torch.Tensor]:
         """For each kind `(D, h, w)`, and `(h, w)` support."""

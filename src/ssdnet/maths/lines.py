@@ -23,17 +23,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from ssdnet.maths.fusion import Usual
-from ssdnet.maths.parallel import each
-from ssdnet.maths.pyramid import halve_rows, upsample_part
+from ssdnet.maths.pyramid import halve, upsample_part
 from ssdnet.maths.smoothing import gaussian_taps, separable_filter
-from ssdnet.maths.strips import fill
+from ssdnet.maths.strips import fill, fill_squares
 from ssdnet.maths.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-_TILE = 256
-"""Side of the squares worked on at once, pixels: what a processor's cache holds."""
 
 _HALVED = 0.75 + 2 / 3
 """Variance that taking half the resolution and interpolating add to a window, square pixels."""
@@ -225,12 +221,10 @@ class LineAverages:
         ]
         results = [torch.empty_like(values) for _ in range(count)]
 
-        def work(square: Window) -> None:
-            maps = made_of([source.part(square) for source in sources], square)
-            for result, some in zip(results, maps, strict=True):
-                result[square.within(place)] = some
+        def part_of(square: Window) -> Sequence[torch.Tensor]:
+            return made_of([source.part(square) for source in sources], square)
 
-        each(work, place.tiles(_TILE))
+        fill_squares(results, place, part_of)
         return results
 
 
@@ -290,10 +284,7 @@ class _Lines:
         low = cls(halved, None, 0.0, windows, coarse)
         averages = torch.empty_like(low.values)
 
-        def work(square: Window) -> None:
-            averages[square.within(coarse)] = low.averages(square)
-
-        each(work, coarse.tiles(_TILE))
+        fill_squares([averages], coarse, lambda square: [low.averages(square)])
         return cls(averages, None, usual, windows, place)
 
     def halved_rows(self, coarse: Window) -> torch.Tensor:
@@ -305,7 +296,8 @@ class _Lines:
         centred = self.values[source] - self.usual
         if self.known is not None:
             centred.masked_fill_(~self.known[source], 0.0)
-        return halve_rows(centred, context, coarse.within(context.halved())[0])
+        rows = coarse.within(context.halved())[0]
+        return halve(centred[None, None], context, rows)[0, 0]
 
     def part(self, square: Window) -> torch.Tensor:
         """`(h, w)` averages of a part."""

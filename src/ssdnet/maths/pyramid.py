@@ -107,8 +107,8 @@ def _halved(level: Level) -> Level:
     known = level.pixels.new_empty(1, 1, *place.size)
 
     def rows_of(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        weight = _halve(level.known, level.window, rows)
-        sums = _halve(level.pixels, level.window, rows, level.known)
+        weight = halve(level.known, level.window, rows)
+        sums = halve(level.pixels, level.window, rows, level.known)
         return sums.div_(weight.clamp_min(_TINY)), weight
 
     fill([pixels, known], 2 * channels * place.size[1], rows_of)
@@ -179,15 +179,6 @@ def upsample_part(values: torch.Tensor, finer: Window, part: Window) -> torch.Te
     return upsample(values[:, :, rows, columns], context)[:, :, inside[0], inside[1]]
 
 
-def halve(x: torch.Tensor, window: Window) -> torch.Tensor:
-    """`(1, C, h', w')`: `(1, C, h, w)` of a window at half the resolution, with zeros beyond its edge.
-
-    >>> halve(torch.ones(1, 1, 4, 4), Window.whole((4, 4))).flatten().tolist()
-    [0.765625, 0.765625, 0.765625, 0.765625]
-    """
-    return _halve(x, window, slice(0, window.halved().size[0]))
-
-
 def enlarged(values: torch.Tensor, places: Sequence[Window], part: Window) -> torch.Tensor:
     """`(h, w)` of a part at the finest of some scales, of values at the coarsest: `upsample` by `upsample`.
 
@@ -208,16 +199,9 @@ def enlarged(values: torch.Tensor, places: Sequence[Window], part: Window) -> to
     return upsample(coarser[None, None], context)[0, 0][part.within(context)]
 
 
-def halve_rows(values: torch.Tensor, window: Window, rows: slice) -> torch.Tensor:
-    """`(h', w')`: some rows of a `(h, w)` map at half the resolution, with zeros beyond its edge.
-
-    >>> halve_rows(torch.ones(4, 4), Window.whole((4, 4)), slice(0, 1)).tolist()
-    [[0.765625, 0.765625]]
-    """
-    return _halve(values[None, None], window, rows)[0, 0]
-
-
-def _halve(x: torch.Tensor, window: Window, rows: slice, weight: torch.Tensor | None = None) -> torch.Tensor:
+def halve(
+    x: torch.Tensor, window: Window, rows: slice | None = None, weight: torch.Tensor | None = None
+) -> torch.Tensor:
     """Smooth `(1, C, h, w)` and keep every second sample; zeros lie beyond the edge.
 
     Four taps (1, 3, 3, 1) where the size is even and three (1, 2, 1) where it is odd: its own mirror image.
@@ -225,9 +209,13 @@ def _halve(x: torch.Tensor, window: Window, rows: slice, weight: torch.Tensor | 
     Args:
         x: of a window.
         window: where it lies.
-        rows: which rows of the result.
+        rows: which rows of the result; None = all.
         weight: `(1, 1, h, w)`, what `x` is multiplied by before; None = 1.
+
+    >>> halve(torch.ones(1, 1, 4, 4), Window.whole((4, 4))).flatten().tolist()
+    [0.765625, 0.765625, 0.765625, 0.765625]
     """
+    rows = slice(0, window.halved().size[0]) if rows is None else rows
     for axis, start, full in ((-2, window.top, window.shape[0]), (-1, window.left, window.shape[1])):
         # Before a window that begins between two coarser samples nothing is known either.
         before = 1 + start % 2

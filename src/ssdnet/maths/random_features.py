@@ -22,10 +22,12 @@ from ssdnet.maths.edges import Seen
 from ssdnet.maths.grids import Axis, resample
 from ssdnet.maths.pyramid import pad, pyramid
 from ssdnet.maths.sampling import STRIP_POSITIONS, central_grid
+from ssdnet.maths.smoothing import smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ssdnet.maths.edges import Excess
     from ssdnet.maths.pyramid import Level
     from ssdnet.maths.window import Window
     from ssdnet.progress import Progress
@@ -83,6 +85,20 @@ class FeatureMaps:
         for start in range(0, height, step):
             rows = slice(start, min(start + step, height))
             yield rows, self.at(torch.arange(rows.start, rows.stop, device=self.known.device), columns)
+
+    def scores(self, logarithm: torch.Tensor, excess: Excess, smoothing: float) -> torch.Tensor:
+        """`(h, w)` scores of the pixels from log distances of the positions, which are overwritten.
+
+        The average is a geometric one, in which an extreme position outshines its surroundings less.
+
+        Args:
+            logarithm: `(h', w')` of the common grid.
+            excess: what positions along edges and beside holes have more.
+            smoothing: standard deviation of the average, pixels of the image.
+        """
+        excess.take_from(self.seen(logarithm), self.window)
+        averaged = smooth(logarithm, self.known, smoothing / 2)
+        return resample(averaged.exp_()[:, :, None], *self.to_pixels)[:, :, 0]
 
     def seen(self, logarithm: torch.Tensor) -> Seen:
         """Log distances of its positions with how much each saw."""

@@ -1,4 +1,4 @@
-"""Maps made a few rows at a time: what is in between stays in a cache, and threads share the strips."""
+"""Maps made part by part, rows or squares: what is in between stays in a cache, and threads share parts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ssdnet.maths.window import Window
+
 STRIP_VALUES = 1 << 19
 """Values worked on at once: about what a processor's cache holds."""
 
 _FEWEST_ROWS = 8
 """Rows of a strip: of fewer, the context would be most of the work."""
+
+
+SQUARE = 256
+"""Side of the squares worked on at once, pixels: what a processor's cache holds."""
 
 
 def strips(height: int, values_a_row: int) -> list[slice]:
@@ -52,3 +58,29 @@ def fill(
             target[..., rows, :] = values
 
     each(work, strips(maps[0].shape[-2], values_a_row))
+
+
+def fill_squares(
+    maps: Sequence[torch.Tensor], place: Window, part_of: Callable[[Window], Sequence[torch.Tensor]]
+) -> None:
+    """Write maps square by square, see `ssdnet.maths.parallel`.
+
+    Args:
+        maps: `(h, w)` each, of a window, overwritten.
+        place: the window.
+        part_of: gives the part of each map that lies in a square of it.
+
+    >>> import torch
+    >>> from ssdnet.maths.window import Window
+    >>> rows = torch.empty(300, 4)
+    >>> numbers = lambda square: torch.arange(square.top, square.bottom)[:, None].expand(square.size)
+    >>> fill_squares([rows], Window.whole((300, 4)), lambda square: [numbers(square)])
+    >>> rows[:, 2].tolist() == list(range(300))
+    True
+    """
+
+    def work(square: Window) -> None:
+        for target, values in zip(maps, part_of(square), strict=True):
+            target[square.within(place)] = values
+
+    each(work, place.tiles(SQUARE))

@@ -11,11 +11,9 @@ import torch
 from ssdnet.detectors.checks import check_numbers, check_whole
 from ssdnet.detectors.protocol import Detector, checked_window
 from ssdnet.maths.edges import Excess
-from ssdnet.maths.grids import resample
 from ssdnet.maths.pyramid import level_count
 from ssdnet.maths.random_features import RandomFeatures
 from ssdnet.maths.sampling import known_positions
-from ssdnet.maths.smoothing import smooth
 from ssdnet.progress import part, silent
 
 if TYPE_CHECKING:
@@ -105,7 +103,10 @@ class Aota(Detector):
         ]
         seen = [one.seen(values) for one, values in zip(maps, logarithms, strict=True)]
         model = AotaModel(features, references, Excess.fit(seen, features.reach), self.smoothing)
-        return model, [model.finish(one, values) for one, values in zip(maps, logarithms, strict=True)]
+        return model, [
+            one.scores(values, model.excess, self.smoothing)
+            for one, values in zip(maps, logarithms, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +145,9 @@ class AotaModel:
         """Mean distance to the nearest neighbours, locally averaged; see `Model.score`."""
         wanted, context = checked_window(pixels, window, self.halo)
         maps, place = self.features.of(pixels, valid, context)
-        scores = self.finish(maps, self.references.log_distance(maps, progress))
+        distances = self.references.log_distance(maps, progress)
+        scores = maps.scores(distances, self.excess, self.smoothing)
         return scores[wanted.within(place)]
-
-    def finish(self, maps: FeatureMaps, logarithm: torch.Tensor) -> torch.Tensor:
-        """`(h, w)` scores from log distances of the positions of the common grid."""
-        logarithm -= self.excess.of(maps.seen(logarithm), maps.window)
-        averaged = smooth(logarithm, maps.known, self.smoothing / 2)
-        return resample(averaged.exp_()[:, :, None], *maps.to_pixels)[:, :, 0]
 
 
 @dataclass(frozen=True, eq=False)

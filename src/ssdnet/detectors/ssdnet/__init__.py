@@ -94,8 +94,9 @@ class SSDnet(Detector):
     offsets: int = 2
     """Shifted grids of blocks whose predictions are averaged: more of them leave less of a pattern."""
     hide_anomalies: bool = True
-    """Whether the normal layer is predicted with all that looks anomalous hidden, so that a defect that was
-    found leaves no trace in it, however large; of no influence on the score (ours)."""
+    """Whether the normal layer is predicted with texture from elsewhere in the place of all that looks
+    anomalous, so that a defect that was found leaves no trace in it, however large; of no influence on the
+    score (ours)."""
     texture: float = 1.0
     """Weight of the distances of the image's own patches, that is of `statistics` (ours)."""
     learned: float = 0.3
